@@ -1,0 +1,3 @@
+.PHONY: wasm
+wasm:
+	@echo not yet
