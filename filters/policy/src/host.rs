@@ -32,7 +32,10 @@ impl Index {
             if let [(first, ..), (host, entry, place)] = pair
                 && first == host
             {
-                return Err(Error::new(format!("{list}[{entry}].hosts[{place}]"), format!("expected each host once, found {host:?} again")));
+                return Err(Error::new(
+                    format!("{list}[{entry}].hosts[{place}]"),
+                    format!("expected each host once, found {host:?} again"),
+                ));
             }
         }
         Ok(Self(places.into_iter().map(|(host, entry, _)| (host.into(), entry)).collect()))

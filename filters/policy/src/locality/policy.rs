@@ -33,6 +33,15 @@ impl Policy {
         Self::try_from(&json::read::<Config>(json)?)
     }
 
+    /// Reads the filter's JSON and validates it, without compiling it: for the control plane.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its JSON path.
+    pub fn read(json: &[u8]) -> Result<Config, Error> {
+        let config = json::read(json)?;
+        Self::try_from(&config).map(|_| config)
+    }
+
     /// The service of a host, if the policy has it.
     pub fn for_host(&self, host: &[u8]) -> Option<&Compiled> {
         self.services.get(self.hosts.find(host)?)
