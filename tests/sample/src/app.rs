@@ -51,6 +51,14 @@ impl Role {
             Role::StandIn => "stand-in",
         }
     }
+
+    /// The port it listens on unless told otherwise.
+    pub fn default_port(&self) -> u16 {
+        match self {
+            Role::Productpage(_) | Role::Details | Role::Reviews(_) | Role::Ratings => 9080,
+            Role::Product { .. } | Role::OrderHistory | Role::Colour { .. } | Role::StandIn => 8080,
+        }
+    }
 }
 
 /// An instance of a role.

@@ -7,7 +7,7 @@
 pub mod answer;
 pub mod app;
 pub mod ask;
-mod bookinfo;
+pub mod bookinfo;
 mod cli;
 pub mod client;
 mod colour;
@@ -15,6 +15,8 @@ mod forward;
 pub mod grpc;
 pub mod identity;
 pub mod load;
+#[cfg(test)]
+mod manifests;
 mod product;
 pub mod server;
 mod stand_in;

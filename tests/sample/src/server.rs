@@ -1,6 +1,6 @@
 //! Listeners and connections: accepts, serves HTTP/1 and HTTP/2 on the same port, and ends without a lost request.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,11 +57,6 @@ pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> 
         listeners.push(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?);
     }
     Ok(listeners)
-}
-
-/// All interfaces, on each of `ports`, as a program in a pod listens.
-pub fn everywhere(ports: &[u16]) -> Vec<SocketAddr> {
-    ports.iter().map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port))).collect()
 }
 
 /// Returns when this process is asked to end, by SIGTERM or Ctrl-C.

@@ -240,6 +240,27 @@ mod tests {
     }
 
     #[test]
+    fn tells_the_users_that_saw_more_than_one_value() {
+        let counts = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<BTreeMap<_, _>>();
+        let mut tally = Tally::new(&Config { users: vec!["ada".to_owned(), "bob".to_owned(), "eve".to_owned()], ..Config::new("") });
+        for (user, colour) in [(0, "blue"), (1, "green"), (0, "green"), (1, "green"), (0, "blue")] {
+            let outcome = Outcome { status: "200".to_owned(), result: Ok(colour.to_owned()) };
+            tally.count(Some(user), outcome, Duration::ZERO, Duration::ZERO);
+        }
+
+        let ada = ("ada".to_owned(), counts(&[("blue", 2), ("green", 1)]));
+        let bob = ("bob".to_owned(), counts(&[("green", 2)]));
+        let expected = Users {
+            seen: 2,
+            by_value: counts(&[("green", 1)]),
+            inconsistent: 1,
+            examples: BTreeMap::from([ada.clone()]),
+            all: BTreeMap::from([ada, bob]),
+        };
+        assert_eq!(tally.report(Duration::ZERO).users, Some(expected));
+    }
+
+    #[test]
     fn a_value_is_what_the_pointers_find() {
         let by = |pointers: &[&str]| pointers.iter().map(|pointer| (*pointer).to_owned()).collect::<Vec<_>>();
         let body = br#"{"zone": "a", "orderHistory": {"zone": "b", "status": 200}}"#;
