@@ -1,0 +1,112 @@
+//! Turns the files into what each node is told, anew after every change.
+
+use crate::files::watch::Watch;
+use crate::files::{Sources, Texts};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OnceCell, Semaphore, watch};
+use weir_mesh::finding::{Finding, Severity};
+use weir_mesh::mesh::{self, Mesh, Options};
+use weir_mesh::node::Node;
+use weir_mesh::object::{self, Objects, SourceFile};
+use weir_mesh::snapshot::{self, Snapshot};
+
+/// All that one reading of the files led to, and the snapshots that nodes asked of it.
+#[derive(Debug)]
+pub struct World {
+    files: Vec<SourceFile>,
+    objects: Objects,
+    mesh: Arc<Mesh>,
+    /// What is wrong, sorted by place.
+    pub findings: Vec<Finding>,
+    snapshots: Mutex<HashMap<Node, Arc<OnceCell<Option<Arc<Snapshot>>>>>>,
+    /// As many builds at once as there are processors.
+    builds: Arc<Semaphore>,
+}
+
+impl World {
+    /// The world of these files; objects that cannot be read stay as they were in `before`.
+    pub fn new(before: Option<&World>, texts: Texts, options: &Options) -> World {
+        let mut read = object::read(&texts.files);
+        let mut findings = texts.findings;
+        findings.append(&mut read.findings);
+        let objects = before.map(|world| &world.objects).unwrap_or(&Objects::default()).update(read);
+        let (mesh, mut more) = mesh::build(&objects, options);
+        findings.append(&mut more);
+        findings.sort_by(|a, b| (&a.place, &a.object, &a.field).cmp(&(&b.place, &b.object, &b.field)));
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        World {
+            files: texts.files,
+            objects,
+            mesh: Arc::new(mesh),
+            findings,
+            snapshots: Mutex::default(),
+            builds: Arc::new(Semaphore::new(processors)),
+        }
+    }
+
+    /// How many objects are in force.
+    pub fn objects(&self) -> usize {
+        self.objects.iter().count()
+    }
+
+    /// What `node` is told; none for a node that is no pod of the mesh (yet, or no more): it is told nothing and keeps what it has.
+    /// Built once for all who ask.
+    pub async fn snapshot(&self, node: &Node) -> Option<Arc<Snapshot>> {
+        let cell = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).entry(node.clone()).or_default().clone();
+        cell.get_or_init(|| self.build(node.clone())).await.clone()
+    }
+
+    async fn build(&self, node: Node) -> Option<Arc<Snapshot>> {
+        let _turn = self.builds.acquire().await;
+        let (mesh, id) = (self.mesh.clone(), node.to_string());
+        let built = tokio::task::spawn_blocking(move || snapshot::build(&mesh, &node)).await;
+        let snapshot =
+            built.inspect_err(|error| tracing::error!(node = id, "building its configuration failed, it keeps the last: {error}")).ok()?;
+        let empty = snapshot.resources.values().all(|resources| resources.is_empty());
+        (!empty).then(|| Arc::new(snapshot))
+    }
+}
+
+/// Rebuilds the world whenever the files change, until nobody listens.
+pub async fn run(sources: Sources, mut watch: Watch, options: Options, publish: watch::Sender<Arc<World>>) {
+    while !publish.is_closed() {
+        watch.changed().await;
+        let (sources, options, before) = (sources.clone(), options.clone(), publish.borrow().clone());
+        let rebuilt = tokio::task::spawn_blocking(move || {
+            let start = std::time::Instant::now();
+            let texts = sources.read();
+            let same = same(&texts.files, &before.files) && texts.findings.is_empty();
+            (!same).then(|| World::new(Some(&before), texts, &options)).inspect(|world| {
+                report(&before.findings, &world.findings);
+                tracing::info!(objects = world.objects(), took = ?start.elapsed(), "the files changed");
+            })
+        });
+        match rebuilt.await {
+            Ok(Some(world)) => {
+                publish.send_replace(Arc::new(world));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!("reading the files failed, the last state stays: {error}"),
+        }
+    }
+}
+
+/// Logs the findings that were not there before, and how many are no more.
+pub fn report(before: &[Finding], now: &[Finding]) {
+    for finding in now.iter().filter(|finding| !before.contains(finding)) {
+        match finding.severity {
+            Severity::Error => tracing::error!("{finding}"),
+            Severity::Warning => tracing::warn!("{finding}"),
+            Severity::Info => tracing::info!("{finding}"),
+        }
+    }
+    let gone = before.iter().filter(|finding| !now.contains(finding)).count();
+    if gone > 0 {
+        tracing::info!("{gone} finding(s) no longer stand");
+    }
+}
+
+fn same(a: &[SourceFile], b: &[SourceFile]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.path == b.path && a.text == b.text)
+}

@@ -1,0 +1,75 @@
+//! What a control plane's listener answers: ADS over gRPC, and for people and probes a few pages over HTTP.
+
+use super::service::Ads;
+use super::status::{FindingStatus, Syncz, short};
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, Response, StatusCode};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use weir_mesh::node::Node;
+
+/// A node brings the version of everything that it has when it reconnects: a large mesh needs more than the default of 4 MB.
+const LARGEST_REQUEST: usize = 64 << 20;
+
+/// Answers one request.
+pub async fn answer(ads: Ads, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    if grpc {
+        return AggregatedDiscoveryServiceServer::new(ads).max_decoding_message_size(LARGEST_REQUEST).call(request).await;
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n".to_string()));
+    }
+    Ok(match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n".to_string()),
+        "/debug/syncz" => json(&syncz(&ads)),
+        "/debug/config" => config(&ads, request.uri().query().unwrap_or_default()).await,
+        _ => text(StatusCode::NOT_FOUND, "there is /healthz, /debug/syncz and /debug/config?node=ID\n".to_string()),
+    })
+}
+
+fn syncz(ads: &Ads) -> Syncz {
+    Syncz { nodes: ads.nodes.status(), findings: ads.world.borrow().findings.iter().map(FindingStatus::from).collect() }
+}
+
+/// Names and versions of what a node is to be told, with the objects that they were made from.
+async fn config(ads: &Ads, query: &str) -> Response<Body> {
+    let id = query.split('&').find_map(|pair| pair.strip_prefix("node=")).unwrap_or_default();
+    let node: Node = match id.parse() {
+        Ok(node) => node,
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("/debug/config?node=ID: {error}\n")),
+    };
+    let world = ads.world.borrow().clone();
+    let Some(snapshot) = world.snapshot(&node).await else {
+        return text(StatusCode::NOT_FOUND, format!("{id} is no pod of the mesh\n"));
+    };
+    let mut types = BTreeMap::new();
+    for (kind, resources) in &snapshot.resources {
+        let shown =
+            |resource: &weir_mesh::snapshot::Resource| serde_json::json!({"version": resource.version, "objects": resource.objects});
+        types.insert(short(*kind), resources.iter().map(|(name, resource)| (name, shown(resource))).collect::<BTreeMap<_, _>>());
+    }
+    json(&types)
+}
+
+fn json(value: &impl serde::Serialize) -> Response<Body> {
+    match serde_json::to_string_pretty(value) {
+        Ok(body) => respond(StatusCode::OK, "application/json", body + "\n"),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Body> {
+    respond(status, "text/plain; charset=utf-8", body)
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::new(http_body_util::Full::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    response
+}

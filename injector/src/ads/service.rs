@@ -1,0 +1,186 @@
+//! Drives ADS streams: what a node says and what changes in the world goes to the stream's state machine, its answers go to the node.
+
+use super::engine::World;
+use super::nodes::{Connected, Nodes};
+use super::status::{Rejection, short};
+use super::stream::{Protocol, Push, Request};
+use super::{delta, sotw};
+use envoy_types::pb::envoy::config::core::v3::Node as NodeMessage;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Response, Status, Streaming};
+use weir_mesh::node::Node;
+use weir_mesh::snapshot::Type;
+
+/// How long routes wait at most until a node has taken the clusters that they name.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Responses to a node that does not read them.
+const BACKLOG: usize = 16;
+
+/// The service, cheap to clone.
+#[derive(Clone)]
+pub struct Ads {
+    /// The world as it stands.
+    pub world: watch::Receiver<Arc<World>>,
+    /// Who is connected.
+    pub nodes: Nodes,
+}
+
+/// One message of a node, whichever variant it speaks.
+enum Said<Answer> {
+    Asks(Request),
+    /// Of a type that Weir does not serve.
+    Unknown(Option<Answer>),
+}
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Ads {
+    type StreamAggregatedResourcesStream = ReceiverStream<Result<DiscoveryResponse, Status>>;
+    type DeltaAggregatedResourcesStream = ReceiverStream<Result<DeltaDiscoveryResponse, Status>>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        request: tonic::Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        let mut named = sotw::Named::default();
+        let read = move |request: DiscoveryRequest| {
+            let nothing = sotw::nothing(&request);
+            named.read(request).map_or(Said::Unknown(nothing), Said::Asks)
+        };
+        self.open(request, Protocol::Sotw, |request| request.node.as_ref(), read, sotw::write)
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: tonic::Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let read = |request: DeltaDiscoveryRequest| {
+            let nothing = delta::nothing(&request);
+            delta::read(request).map_or(Said::Unknown(nothing), Said::Asks)
+        };
+        self.open(request, Protocol::Delta, |request| request.node.as_ref(), read, delta::write)
+    }
+}
+
+impl Ads {
+    /// Answers a stream at once and drives it in a task of its own, until the node leaves or the server ends.
+    fn open<Asked, Answer>(
+        &self,
+        request: tonic::Request<Streaming<Asked>>,
+        protocol: Protocol,
+        node_of: fn(&Asked) -> Option<&NodeMessage>,
+        mut read: impl FnMut(Asked) -> Said<Answer> + Send + 'static,
+        write: fn(Push) -> Answer,
+    ) -> Result<Response<ReceiverStream<Result<Answer, Status>>>, Status>
+    where
+        Asked: Send + 'static,
+        Answer: Send + 'static,
+    {
+        let (mut inbound, ads) = (request.into_inner(), self.clone());
+        let (send, receive) = mpsc::channel(BACKLOG);
+        tokio::spawn(async move {
+            // The node says who it is in its first message.
+            let Ok(Some(first)) = inbound.message().await else { return };
+            let node = match identify(node_of(&first)) {
+                Ok(node) => node,
+                Err(status) => {
+                    tracing::warn!("a stream was refused: {}", status.message());
+                    let _ = send.send(Err(status)).await;
+                    return;
+                }
+            };
+            tracing::info!(%node, "connected");
+            let mut driver = Driver { connected: ads.nodes.connect(node, protocol), world: ads.world, send, write, held: None };
+            let mut next = Some(first);
+            while let Some(message) = next.take() {
+                let said = read(message);
+                if !driver.hear(said).await || !driver.follow().await {
+                    break;
+                }
+                next = loop {
+                    let step = tokio::select! {
+                        message = inbound.message() => break message.ok().flatten(),
+                        changed = driver.world.changed() => if changed.is_ok() { driver.follow().await } else { false },
+                        () = sleep_until(driver.held.unwrap_or_else(Instant::now)), if driver.held.is_some() => driver.release().await,
+                    };
+                    if !step {
+                        break None;
+                    }
+                };
+            }
+            tracing::info!(node = %driver.connected.connection.node, "disconnected");
+        });
+        Ok(Response::new(ReceiverStream::new(receive)))
+    }
+}
+
+/// One stream with its way out. The methods return false when the node is gone.
+struct Driver<Answer> {
+    connected: Connected,
+    world: watch::Receiver<Arc<World>>,
+    send: mpsc::Sender<Result<Answer, Status>>,
+    write: fn(Push) -> Answer,
+    /// When to send what is held back.
+    held: Option<Instant>,
+}
+
+impl<Answer: Send> Driver<Answer> {
+    async fn hear(&mut self, said: Said<Answer>) -> bool {
+        match said {
+            Said::Unknown(Some(answer)) => self.send.send(Ok(answer)).await.is_ok(),
+            Said::Unknown(None) => true,
+            Said::Asks(request) => {
+                let outcome = self.connected.connection.stream().request(request);
+                for (kind, rejection) in &outcome.rejections {
+                    log(&self.connected.connection.node, *kind, rejection);
+                }
+                self.send(outcome.pushes).await
+            }
+        }
+    }
+
+    /// Brings the node up to the world as it stands, if it has not seen it.
+    async fn follow(&mut self) -> bool {
+        let connection = self.connected.connection.clone();
+        if !self.world.has_changed().unwrap_or(false) && connection.stream().is_told() {
+            return true;
+        }
+        let world = self.world.borrow_and_update().clone();
+        let Some(snapshot) = world.snapshot(&connection.node).await else { return true };
+        let pushes = connection.stream().update(snapshot);
+        self.send(pushes).await
+    }
+
+    async fn release(&mut self) -> bool {
+        let pushes = self.connected.connection.stream().release();
+        tracing::debug!(node = %self.connected.connection.node, pushes = pushes.len(), "no answer in time, going on");
+        self.send(pushes).await
+    }
+
+    async fn send(&mut self, pushes: Vec<Push>) -> bool {
+        let holds = self.connected.connection.stream().holds();
+        self.held = holds.then(|| self.held.unwrap_or_else(|| Instant::now() + PATIENCE));
+        for push in pushes {
+            tracing::debug!(node = %self.connected.connection.node, kind = short(push.kind), add = push.add.len(), remove = push.remove.len(), nonce = push.nonce, "push");
+            if self.send.send(Ok((self.write)(push))).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn identify(node: Option<&NodeMessage>) -> Result<Node, Status> {
+    let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
+    node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))
+}
+
+fn log(node: &Node, kind: Type, rejection: &Rejection) {
+    let objects = if rejection.objects.is_empty() { "no object of yours".to_string() } else { rejection.objects.join(", ") };
+    tracing::warn!(%node, "rejected {} {}, made from {objects}: {}; it keeps what it had", short(kind), rejection.name, rejection.reason);
+}

@@ -1,0 +1,232 @@
+//! What one stream asked for of one type, what it was told, and what it answered.
+
+use super::status::{Rejection, State, TypeStatus, version_of};
+use super::stream::Request;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weir_mesh::snapshot::{Resource, Type};
+
+/// The name that subscribes to all resources of a type.
+const WILDCARD: &str = "*";
+
+/// What the node knows of one name, as far as we know.
+#[derive(Clone, Debug)]
+enum Told {
+    /// We sent it.
+    Sent(Arc<Resource>),
+    /// The node brought this version from an earlier stream.
+    Brought(String),
+    /// We said that there is no such resource.
+    Absent,
+}
+
+impl Told {
+    fn is(&self, resource: &Resource) -> bool {
+        match self {
+            Told::Sent(sent) => sent.version == resource.version,
+            Told::Brought(version) => *version == resource.version,
+            Told::Absent => false,
+        }
+    }
+}
+
+/// What one response carried, until the node answers it.
+#[derive(Clone, Debug)]
+struct Flight {
+    add: Vec<Arc<Resource>>,
+    remove: Vec<String>,
+}
+
+/// What is to be said next: resources that are new to the node, and names that it asked for in vain.
+#[derive(Debug, Default, PartialEq)]
+pub struct Fresh {
+    /// New or changed.
+    pub add: Vec<Arc<Resource>>,
+    /// Subscribed by name, but not there.
+    pub absent: Vec<String>,
+}
+
+/// A node's answer to a response.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    /// Accepted, or the answer to nothing that we wait for.
+    Fine,
+    /// Rejected, and these resources are at fault.
+    Rejected(Vec<Rejection>),
+    /// Rejected as a whole: to learn which resource is at fault, and so that no other waits for it, each goes again alone.
+    Split(Vec<Arc<Resource>>),
+}
+
+/// One type's part of a stream.
+#[derive(Debug, Default)]
+pub struct Subscription {
+    asked: bool,
+    wildcard: bool,
+    names: BTreeSet<String>,
+    told: BTreeMap<String, Told>,
+    answered: bool,
+    flights: BTreeMap<u64, Flight>,
+    rejected: BTreeMap<String, Rejection>,
+}
+
+impl Subscription {
+    /// Takes in what a request subscribes to; true if there may be something to tell now.
+    pub fn interest(&mut self, request: &Request) -> bool {
+        let first = !std::mem::replace(&mut self.asked, true);
+        if first {
+            // A first request without names is a wildcard for these two types only: for the others it means that Envoy wants none.
+            self.wildcard = request.subscribe.is_empty() && matches!(request.kind, Type::Cluster | Type::Listener);
+        }
+        for name in &request.unsubscribe {
+            if name == WILDCARD {
+                self.wildcard = false;
+            } else {
+                self.names.remove(name);
+                // Under a wildcard it is still wanted, but the node has forgotten it.
+                self.forget(name);
+            }
+        }
+        for name in &request.subscribe {
+            if name == WILDCARD {
+                self.wildcard = true;
+                self.answered = false;
+            } else {
+                self.names.insert(name.clone());
+                // Who subscribes once more wants to hear it once more.
+                self.forget(name);
+            }
+        }
+        if first {
+            self.told = request.known.iter().map(|(name, version)| (name.clone(), Told::Brought(version.clone()))).collect();
+        }
+        if !self.wildcard {
+            let names = &self.names;
+            self.told.retain(|name, _| names.contains(name));
+            self.rejected.retain(|name, _| names.contains(name));
+        }
+        first || !request.subscribe.is_empty() || !request.unsubscribe.is_empty()
+    }
+
+    /// Whether the node asked for this type at all.
+    pub fn asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Forgets that `name` was told, so that it is told again.
+    pub fn forget(&mut self, name: &str) {
+        self.told.remove(name);
+    }
+
+    /// What the node should hear about, that it does not know.
+    pub fn fresh(&self, resources: &BTreeMap<String, Arc<Resource>>) -> Option<Fresh> {
+        let new = |(name, resource): (&String, &Arc<Resource>)| {
+            let known = self.told.get(name).is_some_and(|told| told.is(resource));
+            (!known).then(|| resource.clone())
+        };
+        let add: Vec<_> = if self.wildcard {
+            resources.iter().filter_map(new).collect()
+        } else {
+            self.names.iter().filter_map(|name| new(resources.get_key_value(name)?)).collect()
+        };
+        let unknown = |name: &&String| !resources.contains_key(*name) && !self.told.contains_key(*name);
+        let absent: Vec<_> = self.names.iter().filter(unknown).cloned().collect();
+        let silence_would_stall = self.wildcard && !self.answered;
+        (silence_would_stall || !add.is_empty() || !absent.is_empty()).then_some(Fresh { add, absent })
+    }
+
+    /// Names that the node has, and that are no more.
+    pub fn gone(&self, resources: &BTreeMap<String, Arc<Resource>>) -> Vec<String> {
+        let gone = |(name, told): &(&String, &Told)| !matches!(told, Told::Absent) && !resources.contains_key(*name);
+        self.told.iter().filter(gone).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Notes a response that is now on its way.
+    pub fn sent(&mut self, nonce: u64, add: &[Arc<Resource>], remove: &[String]) {
+        self.answered = true;
+        for resource in add {
+            self.told.insert(resource.name.clone(), Told::Sent(resource.clone()));
+        }
+        for name in remove {
+            self.rejected.remove(name);
+            if self.names.contains(name) {
+                self.told.insert(name.clone(), Told::Absent);
+            } else {
+                self.told.remove(name);
+            }
+        }
+        self.flights.insert(nonce, Flight { add: add.to_vec(), remove: remove.to_vec() });
+    }
+
+    /// All resources that we told on this stream, for responses that list everything.
+    pub fn all_told(&self) -> Vec<Arc<Resource>> {
+        let sent = |told: &Told| if let Told::Sent(resource) = told { Some(resource.clone()) } else { None };
+        self.told.values().filter_map(sent).collect()
+    }
+
+    /// Takes in the answer to a response; `error` is Envoy's reason of a NACK, `split` whether the type can be sent in parts.
+    pub fn answer(&mut self, nonce: u64, error: Option<&str>, split: bool) -> Verdict {
+        let Some(flight) = self.flights.remove(&nonce) else { return Verdict::Fine };
+        // A client may answer the newest response only: that answers the older ones too.
+        self.flights = self.flights.split_off(&nonce);
+        let Some(reason) = error else {
+            for resource in &flight.add {
+                self.rejected.remove(&resource.name);
+            }
+            return Verdict::Fine;
+        };
+        if split && flight.add.len() > 1 {
+            let current = |resource: &&Arc<Resource>| self.told.get(&resource.name).is_some_and(|told| told.is(resource));
+            return Verdict::Split(flight.add.iter().filter(current).cloned().collect());
+        }
+        let rejections = blame(&flight, reason);
+        for rejection in &rejections {
+            self.rejected.insert(rejection.name.clone(), rejection.clone());
+        }
+        Verdict::Rejected(rejections)
+    }
+
+    /// Whether a response waits for its answer.
+    pub fn in_flight(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
+    /// How it stands, for people. `resources` is what the node should have.
+    pub fn status(&self, resources: Option<&BTreeMap<String, Arc<Resource>>>) -> TypeStatus {
+        let pending = resources.is_some_and(|resources| self.fresh(resources).is_some() || !self.gone(resources).is_empty());
+        let versions = self.told.iter().filter_map(|(name, told)| match told {
+            Told::Sent(resource) => Some((name.as_str(), resource.version.as_str())),
+            Told::Brought(version) => Some((name.as_str(), version.as_str())),
+            Told::Absent => None,
+        });
+        TypeStatus {
+            state: match () {
+                () if !self.asked || resources.is_none() => State::NotSent,
+                () if !self.rejected.is_empty() => State::Nacked,
+                () if !self.flights.is_empty() || pending => State::Stale,
+                () => State::Synced,
+            },
+            resources: versions.clone().count(),
+            version: version_of(versions),
+            unanswered: self.flights.len(),
+            missing: self.told.iter().filter(|(_, told)| matches!(told, Told::Absent)).map(|(name, _)| name.clone()).collect(),
+            rejected: self.rejected.values().cloned().collect(),
+        }
+    }
+}
+
+/// Which resources of a rejected response are at fault: those that the reason names, else all.
+fn blame(flight: &Flight, reason: &str) -> Vec<Rejection> {
+    let rejection = |name: &str, version: &str, objects: &[String]| Rejection {
+        name: name.to_string(),
+        version: version.to_string(),
+        objects: objects.to_vec(),
+        reason: reason.to_string(),
+    };
+    let of = |resource: &Arc<Resource>| rejection(&resource.name, &resource.version, &resource.objects);
+    let named: Vec<_> = flight.add.iter().filter(|resource| reason.contains(&resource.name)).map(of).collect();
+    match (named.is_empty(), flight.add.is_empty()) {
+        (false, _) => named,
+        (true, false) => flight.add.iter().map(of).collect(),
+        (true, true) => flight.remove.iter().map(|name| rejection(name, "", &[])).collect(),
+    }
+}

@@ -1,0 +1,68 @@
+//! `weir analyze`: what is wrong with the objects in files, without serving them.
+
+use crate::ads::engine::World;
+use crate::files::Sources;
+use crate::modules;
+use crate::serve::DOMAIN;
+use anyhow::bail;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use weir_mesh::finding::{Finding, Severity};
+use weir_mesh::mesh::Options;
+
+/// Check objects in files: findings with file and line, exit code 1 if one is an error.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// File or folder with objects (of a folder *.yaml, *.yml and *.json directly in it); later ones override earlier ones
+    #[arg(required = true, value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// How to print the findings
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Output {
+    /// One line for each finding
+    Text,
+    /// A JSON array
+    Json,
+}
+
+/// Prints the findings, sorted by file and line.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let sources = Sources(args.files);
+    let texts = sources.read();
+    if let Some(path) = texts.missing.first() {
+        bail!("{}: there is no such file or folder", path.display());
+    }
+    let files = texts.files.len();
+    // Whether the modules are built is no matter of the objects.
+    let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), PathBuf::from(format!("{name}.wasm")))).collect();
+    let world = World::new(None, texts, &Options { domain: DOMAIN.to_string(), modules });
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Text => {
+            for finding in &world.findings {
+                writeln!(out, "{finding}")?;
+            }
+        }
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&world.findings)?)?,
+    }
+    eprintln!("{}", summary(&world.findings, world.objects(), files));
+    let failed = world.findings.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn summary(findings: &[Finding], objects: usize, files: usize) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let some = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    format!(
+        "{}, {} in {} of {}",
+        some(count(Severity::Error), "error"),
+        some(count(Severity::Warning), "warning"),
+        some(objects, "object"),
+        some(files, "file")
+    )
+}

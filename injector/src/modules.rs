@@ -1,0 +1,87 @@
+//! The filters' Wasm modules: finds them, and gives each a file name that is its hash, so that a changed module is a new file to Envoy.
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The modules of this release.
+pub const NAMES: [&str; 2] = ["weir-canary", "weir-locality"];
+
+/// The folder of the modules: what the user said, else `$WEIR_MODULES`, else `modules` beside the executable or beside its folder.
+pub fn folder(named: Option<&Path>) -> Option<PathBuf> {
+    let named = named.map(Path::to_path_buf).or_else(|| std::env::var_os("WEIR_MODULES").map(PathBuf::from));
+    let beside = || {
+        let executable = std::env::current_exe().ok()?;
+        executable.ancestors().skip(1).take(2).map(|folder| folder.join("modules")).find(|folder| folder.is_dir())
+    };
+    named.or_else(beside)
+}
+
+/// Modules that are there, each with the file that proxies read, and what is wrong with the others.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Modules {
+    /// Name to absolute path.
+    pub files: BTreeMap<String, PathBuf>,
+    /// One text for each module that cannot be used.
+    pub missing: Vec<String>,
+}
+
+/// Places every module of `folder` in it once more, as `SHA256.wasm`.
+pub fn place(folder: &Path) -> Modules {
+    let mut modules = Modules::default();
+    for name in NAMES {
+        match place_one(folder, name) {
+            Ok(path) => drop(modules.files.insert(name.to_string(), path)),
+            Err(error) => modules.missing.push(format!("module {name}: {error:#}; `make wasm` builds it")),
+        }
+    }
+    modules
+}
+
+fn place_one(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let source = folder.join(format!("{name}.wasm"));
+    let bytes = std::fs::read(&source).with_context(|| source.display().to_string())?;
+    let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = digest(&bytes);
+    let path = std::path::absolute(folder.join(format!("{hash}.wasm")))?;
+    if std::fs::read(&path).is_ok_and(|there| digest(&there) == hash) {
+        return Ok(path);
+    }
+    // A copy, not a link: whoever builds the module anew may write into the old file.
+    let place = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&bytes)?;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    place().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_a_module_by_its_hash_and_names_the_missing_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("weir-canary.wasm"), "abc").unwrap();
+        let placed = folder.path().join("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.wasm");
+        let missing = folder.path().join("weir-locality.wasm").display().to_string();
+        let expected = Modules {
+            files: BTreeMap::from([("weir-canary".to_string(), placed.clone())]),
+            missing: vec![format!("module weir-locality: {missing}: No such file or directory (os error 2); `make wasm` builds it")],
+        };
+        assert_eq!(place(folder.path()), expected);
+        assert_eq!(place(folder.path()), expected, "a second time");
+        assert_eq!(std::fs::read(&placed).unwrap(), b"abc");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
+        std::fs::write(&placed, "damaged").unwrap();
+        place(folder.path());
+        assert_eq!(std::fs::read(&placed).unwrap(), b"abc");
+    }
+}
