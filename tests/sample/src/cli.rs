@@ -1,9 +1,11 @@
 //! The command line: one subcommand per role, and the tools that ask the roles.
 
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
 use crate::app::{App, Role};
 use crate::ask;
@@ -17,7 +19,7 @@ use crate::tcp_echo;
 ///
 /// Who an instance is comes from the environment: SERVICE, POD_NAME, POD_NAMESPACE, VERSION, ZONE.
 #[derive(Debug, Parser)]
-#[command(name = "weir-sample", version, no_binary_name = true)]
+#[command(name = "weir-sample", bin_name = "weir-sample", version, no_binary_name = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -122,15 +124,22 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Load(args) => {
-                let report = crate::load::run(args.config()?).await?;
-                println!("{}", serde_json::to_string_pretty(&report)?);
+                print(&crate::load::run(args.config()?).await?)?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Ask { protocol, url } => {
-                println!("{}", serde_json::to_string_pretty(&ask::ask(protocol, &url).await?)?);
+                print(&ask::ask(protocol, &url).await?)?;
                 Ok(ExitCode::SUCCESS)
             }
         }
+    }
+}
+
+/// Prints `value` as JSON to read. A reader that has seen enough, such as `head`, is no failure.
+fn print(value: &impl Serialize) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(value)?) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -158,6 +167,17 @@ mod tests {
 
         assert_eq!(listen(&["stand-in"]), [everywhere(8080)]);
         assert_eq!(listen(&["stand-in", "--port", "80", "--port", "443"]), [everywhere(80), everywhere(443)]);
+    }
+
+    #[test]
+    fn a_load_has_a_url_and_a_bound() {
+        let parses = |args: &[&str]| Cli::try_parse_from([&["load"], args].concat()).is_ok();
+
+        assert!(parses(&["--url", "http://shop/", "--requests", "5"]));
+        assert!(parses(&["--url", "http://shop/", "--requests", "5", "--duration", "2m", "--header", "x-zone:a"]));
+        assert!(!parses(&["--url", "http://shop/", "--duration", "2h"]));
+        assert!(!parses(&["--url", "http://shop/"]));
+        assert!(!parses(&["--requests", "5"]));
     }
 
     #[test]

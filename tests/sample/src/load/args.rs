@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -13,7 +13,7 @@ use super::Config;
 
 /// What `load` takes.
 #[derive(Args, Debug)]
-#[group(id = "bounds", required = true, multiple = true, args = ["requests", "duration"])]
+#[command(group(ArgGroup::new("bounds").required(true).multiple(true).args(["requests", "duration"])))]
 pub struct LoadArgs {
     /// What to GET
     #[arg(long)]

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod report;
+mod tally;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 pub use report::{Bucket, Failure, Latency, Report, Users};
-use report::{Outcome, Tally};
+use tally::{Outcome, Tally};
 
 /// No load sends more requests than this.
 pub const MOST_REQUESTS: u64 = 1_000_000;
