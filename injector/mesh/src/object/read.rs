@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds without a namespace.
 const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "IPAddress"];
+/// Kinds that belong to an application and say nothing about its traffic: ignored without a word.
+const SILENT: [&str; 3] = ["ServiceAccount", "ConfigMap", "Secret"];
 /// Kubernetes' schema is k8s-openapi's to know: its unknown fields are not reported.
 const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
 
@@ -107,6 +109,8 @@ impl Reader {
     fn unknown_kind(&mut self, place: &Place, api_version: &str, kind: &str) {
         let (severity, message) = if kind.is_empty() || api_version.is_empty() {
             (Severity::Error, "no Kubernetes object: it needs apiVersion and kind".to_string())
+        } else if SILENT.contains(&kind) {
+            return;
         } else if self.ignored_kinds.insert(format!("{api_version} {kind}")) {
             (Severity::Info, format!("{kind} ({api_version}) is not a kind that Weir reads; all of them are ignored"))
         } else {
