@@ -1,6 +1,6 @@
 //! Decides one request: an override, a bucket, or nothing.
 
-use super::policy::{Compiled, Source};
+use super::policy::{Compiled, Source, Tester};
 use crate::cookie;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -45,7 +45,7 @@ impl Compiled {
     /// every proxy, in every build, for ever.
     pub fn decide<V: AsRef<[u8]>>(&self, read: impl FnMut(Input<'_>) -> Option<V>) -> Decision<'_> {
         let mut request = Request { read, cookies: None };
-        for (source, exact, subset) in &self.overrides {
+        for Tester { source, exact, subset } in &self.overrides {
             if request.with(source, |value| value == exact.as_ref()) == Some(true) {
                 return Decision::Override { subset, by: source };
             }
