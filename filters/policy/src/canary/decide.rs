@@ -32,7 +32,8 @@ pub enum Decision<'p> {
 /// A part of the request that a decision asks for, each at most once and only when it matters: reading is what costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'p> {
-    /// The header of this name in lower case; of several the first, but `cookie` headers joined by `;`.
+    /// The header of this name in lower case; of several the first, as Envoy hands it over. (Envoy joins the `cookie`
+    /// headers of HTTP/2; RFC 6265 allows one in HTTP/1.)
     Header(&'p str),
     /// The client's address, `IP:PORT`.
     SourceAddress,
