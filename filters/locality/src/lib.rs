@@ -94,7 +94,8 @@ impl HttpContext for Request {
             observe(state, service, choice);
         }
         if service.served_by
-            && let (Some(zone), Some(address)) = (host::property(&["upstream", "locality", "zone"]), host::property(&["upstream", "address"]))
+            && let (Some(zone), Some(address)) =
+                (host::property(&["upstream", "locality", "zone"]), host::property(&["upstream", "address"]))
         {
             host::set_response_header(SERVED_BY_HEADER, &[&zone, b"/".as_slice(), &address].concat());
         }

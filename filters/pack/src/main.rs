@@ -38,7 +38,9 @@ fn main() -> Result<()> {
     let Arguments { input, output, callback, limit, optimise } = Arguments::parse();
     let module = std::fs::read(&input).with_context(|| format!("cannot read {}", input.display()))?;
     let is_kept = |name: &str| {
-        callback.is_empty() || NEEDED.contains(&name) || name.strip_prefix(CALLBACKS).is_none_or(|name| callback.iter().any(|kept| kept == name))
+        callback.is_empty()
+            || NEEDED.contains(&name)
+            || name.strip_prefix(CALLBACKS).is_none_or(|name| callback.iter().any(|kept| kept == name))
     };
     let module = module::without_exports(&module, is_kept).with_context(|| input.display().to_string())?;
     std::fs::write(&output, module).with_context(|| format!("cannot write {}", output.display()))?;

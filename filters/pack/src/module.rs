@@ -71,7 +71,19 @@ impl Section<'_> {
 
     pub(crate) fn name(&self) -> String {
         const NAMES: [&str; 14] = [
-            "", "types", "imports", "functions", "tables", "memory", "globals", "exports", "start", "elements", "code", "data", "data count",
+            "",
+            "types",
+            "imports",
+            "functions",
+            "tables",
+            "memory",
+            "globals",
+            "exports",
+            "start",
+            "elements",
+            "code",
+            "data",
+            "data count",
             "tags",
         ];
         if self.id == 0 {

@@ -17,7 +17,8 @@ const VERSION: u32 = 1;
 
 pub(crate) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     let mut text = Text::new(json)?;
-    let value = T::deserialize(&mut text).map_err(|error| if error.path.is_empty() { Error { path: ".".into(), ..error } } else { error })?;
+    let value =
+        T::deserialize(&mut text).map_err(|error| if error.path.is_empty() { Error { path: ".".into(), ..error } } else { error })?;
     text.end()?;
     Ok(value)
 }

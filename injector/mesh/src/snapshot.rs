@@ -25,7 +25,8 @@ pub enum Type {
 
 impl Type {
     /// All types in the order of sending.
-    pub const ALL: [Type; 5] = [Type::Cluster, Type::ClusterLoadAssignment, Type::Listener, Type::RouteConfiguration, Type::ExtensionConfig];
+    pub const ALL: [Type; 5] =
+        [Type::Cluster, Type::ClusterLoadAssignment, Type::Listener, Type::RouteConfiguration, Type::ExtensionConfig];
 
     /// The type's URL, as discovery requests carry it.
     pub fn url(self) -> &'static str {

@@ -22,7 +22,8 @@ pub(super) struct Text<'j> {
 
 impl<'j> Text<'j> {
     pub(super) fn new(json: &'j [u8]) -> Result<Self, Error> {
-        let json = std::str::from_utf8(json).map_err(|error| Error::new(".", format!("expected UTF-8, not so at byte {}", error.valid_up_to())))?;
+        let json = std::str::from_utf8(json)
+            .map_err(|error| Error::new(".", format!("expected UTF-8, not so at byte {}", error.valid_up_to())))?;
         Ok(Self { json, at: 0 })
     }
 
@@ -183,7 +184,8 @@ impl<'j> Text<'j> {
 
     fn hex(&mut self) -> Result<u16, Error> {
         let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()).ok_or_else(|| self.expected("four hexadecimal digits"))?;
+        let unit =
+            digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()).ok_or_else(|| self.expected("four hexadecimal digits"))?;
         self.at += 4;
         Ok(unit)
     }

@@ -59,7 +59,13 @@ impl Near {
 impl Observed {
     /// Nothing seen yet.
     pub fn new(policy: &Policy) -> Self {
-        Self(policy.services().iter().map(|service| Row { near: Near::FRESH, avoid_until: service.zones.iter().map(|_| 0).collect() }).collect())
+        Self(
+            policy
+                .services()
+                .iter()
+                .map(|service| Row { near: Near::FRESH, avoid_until: service.zones.iter().map(|_| 0).collect() })
+                .collect(),
+        )
     }
 
     /// Chooses for one request. The clock is read only while the own zone is left.
