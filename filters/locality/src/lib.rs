@@ -43,7 +43,7 @@ impl RootContext for Plugin {
                 true
             }
             Err(error) => {
-                error!("weir-locality: {error}");
+                error!("{error}");
                 false
             }
         }
@@ -78,7 +78,7 @@ impl HttpContext for Request {
         self.chosen = Some((service.place, choice));
         let zone = service.named(choice);
         if host::is_debug() {
-            debug!("weir-locality: {}: {choice}{}", cluster.escape_ascii(), zone.unwrap_or_default());
+            debug!("{}: {choice}{}", cluster.escape_ascii(), zone.unwrap_or_default());
         }
         if let Some(zone) = zone {
             let _ = set_map_value(MapType::HttpRequestHeaders, ZONE_HEADER, Some(zone));
@@ -117,7 +117,7 @@ fn observe(State { policy, observed, counters }: &State, service: &Compiled, cho
     if outcome == Outcome::Failed {
         Counters::count(counters.failed);
         if host::is_debug() {
-            debug!("weir-locality: {} failed ({status}, attempts: {attempts})", service.named(choice).unwrap_or("the own zone"));
+            debug!("{} failed ({status}, attempts: {attempts})", service.named(choice).unwrap_or("the own zone"));
         }
     }
     observed.borrow_mut().observe(service, choice, outcome, now);
