@@ -112,6 +112,21 @@ fn all_places_that_name_hosts_are_looked_at() {
 }
 
 #[test]
+fn a_policy_for_a_host_that_is_not_there_is_found() {
+    let canary = "url: file:///weir-canary.wasm\npluginConfig: {version: 1, canaries: [{hosts: [a], key: [{cookie: u}]}, {hosts: ['*.example', revews], key: [{cookie: u}]}]}\nmatch: [{mode: CLIENT, ports: [{number: 80}]}]";
+    let text = [http_service("shop/a"), http_service("shop/reviews"), istio("WasmPlugin", "shop/c", canary)].concat();
+    let found = findings(&[&text]);
+    for (finding, part) in found.iter().zip([
+        "spec.match[0].ports: Weir does not tell ports apart",
+        "spec.pluginConfig.canaries[1].hosts[0]: there is no service *.example, so",
+        "spec.pluginConfig.canaries[1].hosts[1]: there is no service revews.shop.svc.cluster.local, so the policy has no effect for it (is reviews.shop.svc.cluster.local meant?)",
+    ]) {
+        assert!(finding.contains(part), "{part}: {found:?}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
 fn what_envoy_would_refuse_as_a_whole_is_refused_in_its_object() {
     let route = "route: [{destination: {host: a}}]";
     for (http, field) in [
@@ -125,6 +140,7 @@ fn what_envoy_would_refuse_as_a_whole_is_refused_in_its_object() {
         (format!("[{{{route}, rewrite: {{uriRegexRewrite: {{match: '[', rewrite: /}}}}}}]"), "http[0].rewrite.uriRegexRewrite.match"),
         (format!("[{{{route}, headers: {{request: {{add: {{'': a}}}}}}}}]"), "http[0].headers.request.add."),
         (format!("[{{{route}, headers: {{response: {{set: {{a: \"1\\n2\"}}}}}}}}]"), "http[0].headers.response.set.a"),
+        (format!("[{{{route}, headers: {{response: {{add: {{a: '100%'}}}}}}}}]"), "http[0].headers.response.add.a"),
         (format!("[{{{route}, retries: {{attempts: 1, backoff: 0s}}}}]"), "http[0].retries.backoff"),
         ("[{redirect: {uri: /, redirectCode: 200}}]".into(), "http[0].redirect.redirectCode"),
         ("[{redirect: {}}]".into(), "http[0].redirect"),

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod actions;
 mod analysis;
 mod clusters;
 mod endpoints;

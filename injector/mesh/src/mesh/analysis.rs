@@ -1,9 +1,11 @@
 //! What does not fit together: names that lead nowhere.
 
+use super::plugin::{self, Filter};
 use super::virtual_service::{MESH, gateway_name};
 use super::{Mesh, host};
 use crate::finding::{Finding, Severity};
 use crate::object::virtual_service::{Destination, VirtualService};
+use crate::object::wasm_plugin::WasmPlugin;
 use crate::object::{Kind, Object, Objects};
 
 /// Istio's code for a reference to something that is not there.
@@ -13,6 +15,7 @@ pub(super) fn analyze(mesh: &Mesh, objects: &Objects, findings: &mut Vec<Finding
     for object in objects.iter() {
         match &object.kind {
             Kind::VirtualService(spec) => virtual_service(mesh, object, spec, findings),
+            Kind::WasmPlugin(spec) => wasm_plugin(mesh, object, spec, findings),
             Kind::Gateway(spec) => {
                 for (i, server) in spec.servers.iter().enumerate().filter(|(_, server)| !server.is_served()) {
                     let message = format!("Weir serves no {} at gateways yet; the server has no effect", server.port.protocol);
@@ -27,6 +30,29 @@ pub(super) fn analyze(mesh: &Mesh, objects: &Objects, findings: &mut Vec<Finding
                 }
             }
             _ => {}
+        }
+    }
+}
+
+fn wasm_plugin(mesh: &Mesh, object: &Object, spec: &WasmPlugin, findings: &mut Vec<Finding>) {
+    for (i, _) in spec.matches.iter().enumerate().filter(|(_, selector)| !selector.ports.is_empty()) {
+        let message = "Weir does not tell ports apart; the plugin runs on all of them".into();
+        findings.push(object.finding(Severity::Warning, None, &format!("spec.match[{i}].ports"), message));
+    }
+    let (list, hosts): (&str, Vec<Vec<String>>) = match plugin::own_policy(spec) {
+        Some(Ok(Filter::Canary(config))) => ("canaries", config.canaries.into_iter().map(|canary| canary.hosts).collect()),
+        Some(Ok(Filter::Locality(config))) => ("services", config.services.into_iter().map(|service| service.hosts).collect()),
+        _ => return,
+    };
+    for (i, hosts) in hosts.into_iter().enumerate() {
+        for (j, name) in hosts.iter().enumerate() {
+            let name = host::full_name(name, &object.key.namespace, &mesh.domain);
+            let routed = mesh.virtual_services.iter().flat_map(|owner| &owner.hosts);
+            if !mesh.services.keys().chain(routed).any(|known| host::matches(&name, known)) {
+                let message = format!("there is no service {name}, so the policy has no effect for it{}", suggestion(mesh, &name));
+                let field = format!("spec.pluginConfig.{list}[{i}].hosts[{j}]");
+                findings.push(object.finding(Severity::Warning, NOT_FOUND, &field, message));
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod destination_rule;
 mod duration;
+mod format;
 pub mod gateway;
 mod parse;
 mod read;

@@ -89,7 +89,7 @@ fn operations_of(at: &str, operations: &HeaderOperations, is_request: bool, prob
     }
     operations.remove.iter().enumerate().for_each(|(i, name)| named(&format!("remove[{i}]"), name, false));
     for (field, entries, _) in fields {
-        entries.iter().for_each(|(name, value)| problems.header_value(&format!("{at}.{field}.{name}"), value));
+        entries.iter().for_each(|(name, value)| problems.header_format(&format!("{at}.{field}.{name}"), value));
     }
 }
 

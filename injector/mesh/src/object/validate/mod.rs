@@ -9,7 +9,7 @@ mod virtual_service;
 use super::read::Problems;
 use super::virtual_service::{Percent, StringMatch};
 use super::wasm_plugin::WasmPlugin;
-use super::{Kind, Span, regex};
+use super::{Kind, Span, format, regex};
 use crate::finding::Severity;
 use crate::mesh::plugin;
 
@@ -60,6 +60,14 @@ impl Problems<'_> {
     fn header_value(&mut self, at: &str, value: &str) {
         if value.contains(['\0', '\r', '\n']) {
             self.error(at, "a value for a header cannot hold a line break");
+        }
+    }
+
+    /// A value that a header is given.
+    fn header_format(&mut self, at: &str, value: &str) {
+        self.header_value(at, value);
+        if let Some(fault) = format::fault(value) {
+            self.error(at, &fault);
         }
     }
 
