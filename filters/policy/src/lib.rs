@@ -1,1 +1,28 @@
-//! Decisions.
+//! The decisions of Weir's filters: policy JSON in, decision out.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number, so the filters, the control plane and the CLI all
+//! decide with the same code. A policy is parsed and validated once; deciding allocates nothing.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod cookie;
+mod error;
+mod host;
+mod json;
+
+pub mod canary;
+pub mod locality;
+
+pub use error::Error;
+pub use host::of_cluster as host_of_cluster;
+
+/// The request header with the user's bucket, a decimal number below [`canary::BUCKETS`]; the weighted route of the
+/// service reads it (`weighted_clusters.header_name`).
+pub const BUCKET_HEADER: &str = "x-weir-bucket";
+/// The request header with the subset that an override chose; a header route in front of the weighted one reads it.
+pub const SUBSET_HEADER: &str = "x-weir-subset";
+/// The request header with the zone to go to, `REGION/ZONE`; `header_to_metadata` turns it into `envoy.lb` metadata.
+pub const ZONE_HEADER: &str = "x-weir-zone";
+/// The response header that tells who served, `ZONE/ADDRESS`.
+pub const SERVED_BY_HEADER: &str = "x-weir-served-by";

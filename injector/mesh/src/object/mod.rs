@@ -1,10 +1,25 @@
 //! Objects as users write them: reading, validating, and keeping the last good state of each.
 
-use crate::finding::{Finding, Place};
+pub mod destination_rule;
+mod duration;
+pub mod gateway;
+mod read;
+mod validate;
+pub mod virtual_service;
+pub mod wasm_plugin;
+mod yaml;
+
+pub use duration::Span;
+pub use read::read;
+pub use yaml::Positions;
+
+use crate::finding::{Finding, Place, Severity};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::networking::v1::IPAddress;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,13 +48,17 @@ pub struct Key {
 pub struct Object {
     /// Its identity.
     pub key: Key,
+    /// `metadata`.
+    pub meta: ObjectMeta,
     /// Where its document starts.
     pub place: Place,
+    /// Where its fields stand.
+    pub positions: Positions,
     /// The kind and what it says.
     pub kind: Kind,
 }
 
-/// The kinds that Weir reads, with their contents. Istio's kinds are added here.
+/// The kinds that Weir reads, with their contents.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// v1 Namespace
@@ -52,6 +71,14 @@ pub enum Kind {
     Deployment(Box<Deployment>),
     /// networking.k8s.io/v1 IPAddress: the ClusterIP of a Service that names none itself.
     IpAddress(IPAddress),
+    /// networking.istio.io Gateway
+    Gateway(gateway::Gateway),
+    /// networking.istio.io VirtualService
+    VirtualService(virtual_service::VirtualService),
+    /// networking.istio.io DestinationRule
+    DestinationRule(destination_rule::DestinationRule),
+    /// extensions.istio.io WasmPlugin
+    WasmPlugin(wasm_plugin::WasmPlugin),
 }
 
 /// What reading files gave.
@@ -80,16 +107,51 @@ pub struct Objects {
     by_key: BTreeMap<Key, Arc<Object>>,
 }
 
-/// Reads files in their order; later files override objects of earlier ones (a warning when both stand in the same file).
-/// An object with `metadata.deletionTimestamp` removes one of the same key.
-pub fn read(_files: &[SourceFile]) -> Read {
-    Read::default()
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.as_str() {
+            "" => write!(f, "{} {}", self.kind, self.name),
+            namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
+        }
+    }
+}
+
+impl Object {
+    /// A finding about one of the object's fields.
+    pub fn finding(&self, severity: Severity, code: Option<&'static str>, field: &str, message: String) -> Finding {
+        finding(&self.key, &self.place, &self.positions, severity, code, field, message)
+    }
+}
+
+fn finding(
+    key: &Key,
+    place: &Place,
+    positions: &Positions,
+    severity: Severity,
+    code: Option<&'static str>,
+    field: &str,
+    message: String,
+) -> Finding {
+    let (line, column) = positions.find(field);
+    let place = Place { file: place.file.clone(), line, column };
+    Finding { severity, code, object: key.to_string(), field: field.into(), place, message, snippet: String::new() }
 }
 
 impl Objects {
     /// The state after a reading: its objects, and of what it rejected the last good state, if there was one.
     pub fn update(&self, read: Read) -> Objects {
-        Objects { by_key: read.objects.into_iter().map(|object| (object.key.clone(), Arc::new(object))).collect() }
+        let mut by_key: BTreeMap<Key, Arc<Object>> = BTreeMap::new();
+        for rejected in &read.rejected {
+            match rejected {
+                Rejected::Object(key) => by_key.extend(self.by_key.get_key_value(key).map(|(key, object)| (key.clone(), object.clone()))),
+                Rejected::File(path) => {
+                    let kept = self.by_key.iter().filter(|(_, object)| object.place.file == *path);
+                    by_key.extend(kept.map(|(key, object)| (key.clone(), object.clone())));
+                }
+            }
+        }
+        by_key.extend(read.objects.into_iter().map(|object| (object.key.clone(), Arc::new(object))));
+        Objects { by_key }
     }
 
     /// All objects, sorted by key.

@@ -1,0 +1,87 @@
+//! The canary policy as it is written: in a WasmPlugin's `pluginConfig` by a user, and, compiled, in Envoy's filter.
+
+use serde::{Deserialize, Serialize};
+
+/// The configuration of the canary filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir canary filter"))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Config {
+    /// The version of this configuration: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
+    pub version: u32,
+    /// One entry per service with a canary.
+    pub canaries: Vec<Canary>,
+}
+
+/// How users are dealt to the versions of one service. The weights stay in the service's route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Canary {
+    /// The hosts of the service, as in a VirtualService: short names belong to the plugin's namespace, `*` is allowed.
+    /// The filter is sent the full names of the destinations.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub hosts: Vec<String>,
+    /// The subset (or first label of the host) that takes what the canaries leave; without it the destination listed first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+    /// Where to find the user, in order: the first that is there and not empty. Without a user Envoy draws per request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<KeySource>,
+    /// Canaries of one train give a user the same bucket. Without it each service deals anew (by its first host here).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    /// Requests that go to a fixed subset whatever the weights, such as testers'. The first that matches counts.
+    #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
+}
+
+/// A place where the user's name or number stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub enum KeySource {
+    /// The cookie of this name.
+    Cookie(String),
+    /// The request header of this name.
+    Header(String),
+    /// The client's address; at a gateway the one behind the trusted hops.
+    SourceAddress(SourceAddress),
+}
+
+/// The client's address has no settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SourceAddress {}
+
+/// A subset for requests with a certain header or cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("oneOf" = [{"required": ["header"]}, {"required": ["cookie"]}]))
+)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Override {
+    /// The header to match; exactly one of `header` and `cookie` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Match>,
+    /// The cookie to match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<Match>,
+    /// The subset (or first label of the host) that serves a request that matches.
+    pub subset: String,
+}
+
+/// A name and the value it must have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Match {
+    /// The name of the header or cookie.
+    pub name: String,
+    /// The whole value, with case.
+    pub exact: String,
+}

@@ -1,0 +1,111 @@
+//! Compiles a canary configuration into what a decision reads.
+
+use super::config::{Canary, Config, KeySource, Match, Override};
+use crate::{Error, check, host, json};
+use std::fmt;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A validated canary policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    hosts: host::Index,
+    canaries: Box<[Compiled]>,
+}
+
+/// The canary of one service, ready to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// The hash of the train, or else of the service: it gives each train an order of users of its own.
+    pub(super) seed: u64,
+    pub(super) keys: Box<[Source]>,
+    pub(super) overrides: Box<[(Source, Box<[u8]>, Box<str>)]>,
+}
+
+/// Where a value of the request stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The header of this name, in lower case as Envoy keeps it.
+    Header(Box<str>),
+    /// The cookie of this name.
+    Cookie(Box<str>),
+    /// The client's address without its port.
+    Address,
+}
+
+impl Policy {
+    /// Parses and validates the filter's JSON.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its JSON path.
+    pub fn parse(json: &[u8]) -> Result<Self, Error> {
+        Self::try_from(&json::read::<Config>(json)?)
+    }
+
+    /// The canary of a host, if there is one.
+    pub fn for_host(&self, host: &[u8]) -> Option<&Compiled> {
+        self.canaries.get(self.hosts.find(host)?)
+    }
+}
+
+impl TryFrom<&Config> for Policy {
+    type Error = Error;
+
+    fn try_from(config: &Config) -> Result<Self, Error> {
+        json::version(config.version)?;
+        let hosts = host::Index::new("canaries", config.canaries.iter().map(|canary| canary.hosts.as_slice()))?;
+        let canaries = config.canaries.iter().enumerate();
+        let canaries = canaries.map(|(place, canary)| compile(&format!("canaries[{place}]"), canary)).collect::<Result<_, _>>()?;
+        Ok(Self { hosts, canaries })
+    }
+}
+
+fn compile(path: &str, canary: &Canary) -> Result<Compiled, Error> {
+    for (field, value) in [("stable", &canary.stable), ("train", &canary.train)] {
+        if let Some(value) = value {
+            check::name(|| format!("{path}.{field}"), value)?;
+        }
+    }
+    let keys = canary.key.iter().enumerate().map(|(place, key)| compile_key(&format!("{path}.key[{place}]"), key));
+    let overrides = canary.overrides.iter().enumerate();
+    let overrides = overrides.map(|(place, entry)| compile_override(&format!("{path}.override[{place}]"), entry));
+    let salt = canary.train.as_ref().or(canary.hosts.first()).map_or("", String::as_str);
+    Ok(Compiled { seed: xxh3_64(salt.as_bytes()), keys: keys.collect::<Result<_, _>>()?, overrides: overrides.collect::<Result<_, _>>()? })
+}
+
+fn compile_key(path: &str, key: &KeySource) -> Result<Source, Error> {
+    match key {
+        KeySource::Header(name) => header(|| format!("{path}.header"), name),
+        KeySource::Cookie(name) => cookie(|| format!("{path}.cookie"), name),
+        KeySource::SourceAddress(_) => Ok(Source::Address),
+    }
+}
+
+fn compile_override(path: &str, entry: &Override) -> Result<(Source, Box<[u8]>, Box<str>), Error> {
+    check::name(|| format!("{path}.subset"), &entry.subset)?;
+    let (source, Match { exact, .. }) = match (&entry.header, &entry.cookie) {
+        (Some(wanted), None) => (header(|| format!("{path}.header.name"), &wanted.name)?, wanted),
+        (None, Some(wanted)) => (cookie(|| format!("{path}.cookie.name"), &wanted.name)?, wanted),
+        _ => return Err(Error::new(path, "expected exactly one of `header` and `cookie`")),
+    };
+    Ok((source, exact.as_bytes().into(), entry.subset.as_str().into()))
+}
+
+fn header(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
+    check::token(path, "header", name)?;
+    Ok(Source::Header(name.to_ascii_lowercase().into()))
+}
+
+fn cookie(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
+    check::token(path, "cookie", name)?;
+    Ok(Source::Cookie(name.into()))
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+            Self::Address => f.write_str("source address"),
+        }
+    }
+}

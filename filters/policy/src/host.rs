@@ -1,0 +1,76 @@
+//! Finds the policy of a host: the host that a cluster's name carries, and the index of all hosts of a policy.
+
+use crate::Error;
+
+/// The host in the name of an outbound cluster, `outbound|PORT|SUBSET|HOST`; `None` for every other cluster.
+pub fn of_cluster(cluster: &[u8]) -> Option<&[u8]> {
+    let rest = cluster.strip_prefix(b"outbound|")?;
+    let mut parts = rest.splitn(3, |&byte| byte == b'|');
+    let host = parts.nth(2)?;
+    (!host.is_empty()).then_some(host)
+}
+
+/// Which entry of the policy each host belongs to, sorted by host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Index(Box<[(Box<str>, usize)]>);
+
+impl Index {
+    /// Indexes the hosts of each entry; `list` is the entries' JSON name, for errors.
+    pub(crate) fn new<'a>(list: &str, entries: impl Iterator<Item = &'a [String]>) -> Result<Self, Error> {
+        let mut places = Vec::new();
+        for (entry, hosts) in entries.enumerate() {
+            if hosts.is_empty() {
+                return Err(Error::new(format!("{list}[{entry}].hosts"), "expected at least one host"));
+            }
+            for (place, host) in hosts.iter().enumerate() {
+                check(host).map_err(|expected| Error::new(format!("{list}[{entry}].hosts[{place}]"), expected))?;
+                places.push((host.as_str(), entry, place));
+            }
+        }
+        places.sort_unstable();
+        for pair in places.windows(2) {
+            if let [(first, ..), (host, entry, place)] = pair
+                && first == host
+            {
+                return Err(Error::new(format!("{list}[{entry}].hosts[{place}]"), format!("expected each host once, found {host:?} again")));
+            }
+        }
+        Ok(Self(places.into_iter().map(|(host, entry, _)| (host.into(), entry)).collect()))
+    }
+
+    pub(crate) fn find(&self, host: &[u8]) -> Option<usize> {
+        let found = self.0.binary_search_by(|(known, _)| known.as_bytes().cmp(host)).ok()?;
+        self.0.get(found).map(|(_, entry)| *entry)
+    }
+}
+
+/// A host as in a VirtualService: a name, short or full, or a wildcard. (The control plane expands short names and
+/// wildcards; a filter only meets full names.)
+fn check(host: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:*".contains(&byte);
+    if !host.is_empty() && host.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(format!("expected a host as in a VirtualService, found {host:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_cluster;
+
+    #[test]
+    fn takes_the_host_of_outbound_clusters_only() {
+        let cases: [(&str, Option<&str>); 7] = [
+            ("outbound|9080|v1|reviews.default.svc.cluster.local", Some("reviews.default.svc.cluster.local")),
+            ("outbound|9080||reviews.default.svc.cluster.local", Some("reviews.default.svc.cluster.local")),
+            ("inbound|9080||", None),
+            ("PassthroughCluster", None),
+            ("outbound|9080|v1", None),
+            ("outbound|9080||", None),
+            ("", None),
+        ];
+        for (cluster, expected) in cases {
+            assert_eq!(of_cluster(cluster.as_bytes()), expected.map(str::as_bytes), "{cluster}");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Files in, typed objects out, with what is wrong named by file, line and field.
+
+use super::yaml::{self, Document};
+use super::{Key, Kind, Object, Positions, Read, Rejected, SourceFile, finding, validate};
+use crate::finding::{Finding, Place, Severity};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Kinds without a namespace.
+const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "IPAddress"];
+/// Kubernetes' schema is k8s-openapi's to know: its unknown fields are not reported.
+const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
+
+/// Reads files in their order; later files override objects of earlier ones (a warning when both stand in one folder).
+/// An object with `metadata.deletionTimestamp` removes one of the same key.
+pub fn read(files: &[SourceFile]) -> Read {
+    let mut reader = Reader::default();
+    for file in files {
+        reader.file(file);
+    }
+    let objects = reader.objects.into_values().filter(|object| object.meta.deletion_timestamp.is_none()).collect();
+    Read { objects, findings: reader.findings, rejected: reader.rejected }
+}
+
+#[derive(Default)]
+struct Reader {
+    objects: BTreeMap<Key, Object>,
+    findings: Vec<Finding>,
+    rejected: Vec<Rejected>,
+    ignored_kinds: BTreeSet<String>,
+}
+
+impl Reader {
+    fn file(&mut self, file: &SourceFile) {
+        let place = Place { file: file.path.clone(), line: 0, column: 0 };
+        match yaml::documents(&file.text) {
+            Ok(documents) => documents.into_iter().for_each(|document| self.document(&place, document)),
+            Err(error) => {
+                let place = Place { line: error.line, column: error.column, ..place };
+                self.rejected.push(Rejected::File(file.path.clone()));
+                self.findings.push(Finding {
+                    severity: Severity::Error,
+                    code: Some("IST0106"),
+                    object: String::new(),
+                    field: String::new(),
+                    place,
+                    message: format!("this is not YAML: {}; what the file said before stays in force", error.message),
+                    snippet: error.snippet,
+                });
+            }
+        }
+    }
+
+    fn document(&mut self, place: &Place, document: Document) {
+        let Document { mut value, positions } = document;
+        if value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"))
+            && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take)
+        {
+            for (i, item) in items.into_iter().enumerate() {
+                self.object(place, item, positions.below(&format!("items[{i}]")));
+            }
+            return;
+        }
+        self.object(place, value, positions);
+    }
+
+    fn object(&mut self, file: &Place, value: Value, positions: Positions) {
+        let (line, column) = positions.find("");
+        let place = Place { line, column, ..file.clone() };
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let Some(known) = known_kind(&api_version, &kind) else {
+            self.unknown_kind(&place, &api_version, &kind);
+            return;
+        };
+        let namespace = match text("/metadata/namespace") {
+            _ if CLUSTER_SCOPED.contains(&known) => String::new(),
+            namespace if namespace.is_empty() => "default".into(),
+            namespace => namespace,
+        };
+        let key = Key { kind: known, namespace, name: text("/metadata/name") };
+        let mut problems = Problems { key: &key, place: &place, positions: &positions, found: Vec::new() };
+        if key.name.is_empty() {
+            problems.add(Severity::Error, "metadata.name", "the object needs a name".into());
+        }
+        let parsed = parse(known, &api_version, value, &mut problems);
+        let rejected = problems.found.iter().any(|finding| finding.severity == Severity::Error);
+        self.findings.append(&mut problems.found);
+        match parsed {
+            Some((meta, kind)) if !rejected => self.keep(Object { key, meta, place, positions, kind }),
+            _ => self.rejected.push(Rejected::Object(key)),
+        }
+    }
+
+    fn keep(&mut self, object: Object) {
+        if let Some(earlier) = self.objects.get(&object.key)
+            && earlier.place.file.parent() == object.place.file.parent()
+        {
+            let message = format!("the object stands in {} too; the later one counts", earlier.place);
+            self.findings.push(object.finding(Severity::Warning, None, "metadata.name", message));
+        }
+        self.objects.insert(object.key.clone(), object);
+    }
+
+    fn unknown_kind(&mut self, place: &Place, api_version: &str, kind: &str) {
+        let (severity, message) = if kind.is_empty() || api_version.is_empty() {
+            (Severity::Error, "no Kubernetes object: it needs apiVersion and kind".to_string())
+        } else if self.ignored_kinds.insert(format!("{api_version} {kind}")) {
+            (Severity::Info, format!("{kind} ({api_version}) is not a kind that Weir reads; all of them are ignored"))
+        } else {
+            return;
+        };
+        self.findings.push(Finding {
+            severity,
+            code: None,
+            object: String::new(),
+            field: String::new(),
+            place: place.clone(),
+            message,
+            snippet: String::new(),
+        });
+    }
+}
+
+/// Collects what is wrong with one object.
+pub(super) struct Problems<'a> {
+    key: &'a Key,
+    place: &'a Place,
+    positions: &'a Positions,
+    found: Vec<Finding>,
+}
+
+impl Problems<'_> {
+    pub(super) fn add(&mut self, severity: Severity, field: &str, message: String) {
+        self.found.push(finding(self.key, self.place, self.positions, severity, Some("IST0106"), field, message));
+    }
+}
+
+fn known_kind(api_version: &str, kind: &str) -> Option<&'static str> {
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    let known = match (group, kind) {
+        ("", "Namespace") => "Namespace",
+        ("", "Service") => "Service",
+        ("", "Pod") => "Pod",
+        ("apps", "Deployment") => "Deployment",
+        ("networking.k8s.io", "IPAddress") => "IPAddress",
+        ("networking.istio.io", "Gateway") => "Gateway",
+        ("networking.istio.io", "VirtualService") => "VirtualService",
+        ("networking.istio.io", "DestinationRule") => "DestinationRule",
+        ("extensions.istio.io", "WasmPlugin") => "WasmPlugin",
+        _ => return None,
+    };
+    let versions: &[&str] = match group {
+        "networking.istio.io" => &["v1", "v1beta1", "v1alpha3"],
+        "extensions.istio.io" => &["v1alpha1"],
+        _ => &["v1"],
+    };
+    versions.contains(&version).then_some(known)
+}
+
+fn parse(known: &str, api_version: &str, mut value: Value, problems: &mut Problems) -> Option<(ObjectMeta, Kind)> {
+    if ISTIO_GROUPS.iter().any(|group| api_version.starts_with(group)) {
+        let meta = typed(value.get_mut("metadata").map(Value::take).unwrap_or_default(), "metadata", false, problems)?;
+        let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
+        let kind = match known {
+            "Gateway" => Kind::Gateway(typed(spec, "spec", true, problems)?),
+            "VirtualService" => Kind::VirtualService(typed(spec, "spec", true, problems)?),
+            "DestinationRule" => Kind::DestinationRule(typed(spec, "spec", true, problems)?),
+            _ => Kind::WasmPlugin(typed(spec, "spec", true, problems)?),
+        };
+        validate::validate(&kind, problems);
+        return Some((meta, kind));
+    }
+    macro_rules! kubernetes {
+        ($make:expr) => {{
+            let object = typed(value, "", false, problems)?;
+            (ObjectMeta::clone(metadata_of(&object)), $make(object))
+        }};
+    }
+    Some(match known {
+        "Namespace" => kubernetes!(Kind::Namespace),
+        "Service" => kubernetes!(Kind::Service),
+        "Pod" => kubernetes!(|pod| Kind::Pod(Box::new(pod))),
+        "Deployment" => kubernetes!(|deployment| Kind::Deployment(Box::new(deployment))),
+        _ => kubernetes!(Kind::IpAddress),
+    })
+}
+
+fn metadata_of<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(object: &T) -> &ObjectMeta {
+    object.metadata()
+}
+
+/// Reads `value` as a `T`; `at` is its path inside the object.
+fn typed<T: DeserializeOwned>(value: Value, at: &str, report_unknown: bool, problems: &mut Problems) -> Option<T> {
+    let value = if value.is_null() { Value::Object(Default::default()) } else { value };
+    let join = |path: &str| match (at, path) {
+        ("", path) => path.to_string(),
+        (at, "." | "") => at.to_string(),
+        (at, path) => format!("{at}.{path}"),
+    };
+    let mut unknown = Vec::new();
+    let mut note = |path: serde_ignored::Path| unknown.push(path.to_string());
+    let mut track = serde_path_to_error::Track::new();
+    let inner = serde_path_to_error::Deserializer::new(value, &mut track);
+    let result = T::deserialize(serde_ignored::Deserializer::new(inner, &mut note));
+    if report_unknown {
+        for path in unknown {
+            // serde_ignored writes `http.0.?.name`; ours are written `http[0].name`.
+            let path = join(&bracketed(&path));
+            problems.add(Severity::Warning, &path, "Weir does not know this field; it has no effect: check its spelling".into());
+        }
+    }
+    match result {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            let path = join(&track.path().to_string());
+            problems.add(Severity::Error, &path, format!("{error}; what the object said before stays in force"));
+            None
+        }
+    }
+}
+
+fn bracketed(path: &str) -> String {
+    let mut out = String::new();
+    for part in path.split('.').filter(|part| *part != "?") {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            out.push_str(&format!("[{part}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(part);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Objects;
+
+    fn one(text: &str) -> Read {
+        read(&[SourceFile { path: "f.yaml".into(), text: text.into() }])
+    }
+
+    fn shown(read: &Read) -> Vec<String> {
+        read.findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_an_unknown_field_with_its_line() {
+        let read = one("apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n  hosts: [a]\n  http:\n  - rout: []\n    redirect: {uri: /x}\n");
+        assert_eq!(
+            shown(&read),
+            ["f.yaml:7:11: warning [IST0106] VirtualService default/v spec.http[0].rout: Weir does not know this field; it has no effect: check its spelling"]
+        );
+        assert_eq!(read.objects.len(), 1);
+    }
+
+    #[test]
+    fn rejects_a_wrong_type_with_its_path() {
+        let read = one("apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\nmetadata: {name: v, namespace: n}\nspec:\n  hosts: [a]\n  http:\n  - route:\n    - destination: {host: b}\n      weight: many\n");
+        assert_eq!(read.rejected, [Rejected::Object(Key { kind: "VirtualService", namespace: "n".into(), name: "v".into() })]);
+        assert!(shown(&read)[0].starts_with("f.yaml:9:15: error [IST0106] VirtualService n/v spec.http[0].route[0].weight: "), "{:?}", shown(&read));
+    }
+
+    #[test]
+    fn accepts_every_version_and_lists_and_float_weights() {
+        for version in ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"] {
+            let item = format!("{{apiVersion: {version}, kind: VirtualService, metadata: {{name: v}}, spec: {{hosts: [a], http: [{{route: [{{destination: {{host: b}}, weight: 5.0}}]}}]}}}}");
+            let read = one(&format!("apiVersion: v1\nkind: List\nitems:\n- {item}\n"));
+            assert_eq!((read.objects.len(), shown(&read)), (1, vec![]), "{version}");
+        }
+    }
+
+    #[test]
+    fn names_an_ignored_kind_once() {
+        let text = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\n---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: b}\n";
+        assert_eq!(shown(&one(text)), ["f.yaml:1:1: info: Job (batch/v1) is not a kind that Weir reads; all of them are ignored"]);
+    }
+
+    #[test]
+    fn keeps_the_last_good_state_of_what_is_broken() {
+        let good = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {selector: {a: b}, servers: [{port: {number: 80}, hosts: ['*']}]}\n";
+        let objects = Objects::default().update(one(good));
+        let names = |objects: &Objects| objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&objects), ["Gateway default/g", "Namespace a"]);
+        assert_eq!(names(&objects.update(one("a: [1"))), ["Gateway default/g", "Namespace a"], "the whole file");
+        assert_eq!(names(&objects.update(one(&good.replace("number: 80", "number: x")))), ["Gateway default/g", "Namespace a"], "one object");
+        assert_eq!(names(&objects.update(one(&good.replace("kind: Gateway", "kind: Other")))), ["Namespace a"]);
+    }
+
+    #[test]
+    fn a_deletion_in_a_later_source_removes_the_object() {
+        let namespace = SourceFile { path: "a/f.yaml".into(), text: "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n".into() };
+        let gone = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, deletionTimestamp: '2026-01-01T00:00:00Z'}\n";
+        let gone = SourceFile { path: "b/f.yaml".into(), text: gone.into() };
+        let read = read(&[namespace, gone]);
+        assert_eq!((read.objects.len(), read.findings.len()), (0, 0));
+    }
+}

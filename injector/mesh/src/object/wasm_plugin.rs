@@ -1,0 +1,66 @@
+//! `extensions.istio.io` WasmPlugin: <https://istio.io/latest/docs/reference/config/proxy_extensions/wasm-plugin/>.
+//! Field names and meanings are Istio's.
+#![allow(missing_docs, reason = "every field is Istio's, of the same name")]
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WasmPlugin {
+    pub selector: Option<Selector>,
+    pub url: String,
+    pub sha256: String,
+    pub phase: Phase,
+    pub priority: Option<i32>,
+    pub plugin_name: String,
+    pub plugin_config: Option<serde_json::Value>,
+    pub fail_strategy: FailStrategy,
+    #[serde(rename = "match")]
+    pub matches: Vec<TrafficSelector>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Selector {
+    pub match_labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum Phase {
+    #[serde(rename = "AUTHN")]
+    Authn,
+    #[serde(rename = "AUTHZ")]
+    Authz,
+    #[serde(rename = "STATS")]
+    Stats,
+    #[default]
+    #[serde(rename = "UNSPECIFIED_PHASE")]
+    Unspecified,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FailStrategy {
+    #[default]
+    FailClose,
+    FailOpen,
+    FailReload,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TrafficSelector {
+    pub mode: Mode,
+    pub ports: Vec<super::virtual_service::PortSelector>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    Undefined,
+    Client,
+    Server,
+    #[default]
+    ClientAndServer,
+}
