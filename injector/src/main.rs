@@ -1,2 +1,56 @@
-//! weir
-fn main() {}
+//! `weir`: traffic management for Envoy.
+
+mod commands;
+mod files;
+mod up;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "weir", version, about = "Traffic management for Envoy: zones, canaries, and a mesh from Istio's manifests")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Up(up::Args),
+    Get(commands::get::Args),
+    Logs(commands::logs::Args),
+    Exec(commands::exec::Args),
+    Stop(commands::stop::Args),
+    Start(commands::start::Args),
+    Apply(commands::apply::Args),
+    Delete(commands::delete::Args),
+    /// The sample application of the demos
+    #[command(hide = true, disable_help_flag = true)]
+    Sample {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// A process of a run
+    #[command(hide = true, subcommand)]
+    Inside(up::inside::Role),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Get(args) => commands::get::run(&args),
+        Command::Logs(args) => commands::logs::run(&args),
+        Command::Exec(args) => commands::exec::run(&args),
+        Command::Stop(args) => commands::stop::run(&args),
+        Command::Start(args) => commands::start::run(&args),
+        Command::Apply(args) => commands::apply::run(&args),
+        Command::Delete(args) => commands::delete::run(&args),
+        Command::Sample { args } => return weir_sample::run(args.into_iter()),
+        Command::Inside(role) => up::inside::run(role),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("weir: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+/// This very program, whatever has become of its file since it was started.
+pub const SELF: &str = "/proc/self/exe";
 /// What a shell answers for a program that it cannot run.
 const CANNOT_RUN: u8 = 127;
 
@@ -20,7 +22,11 @@ pub fn run(pause: i32, command: &[OsString]) -> Result<ExitCode> {
     let pod = pod_of(pause)?;
     let namespaces = ThreadNameSpaceType::NETWORK | ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME;
     move_into_thread_name_spaces(pod.as_fd(), namespaces).context("entering the pod")?;
-    let error = Command::new(name).args(arguments).current_dir(folder).exec();
+    let mut program = Command::new(name);
+    if name == SELF {
+        program.arg0("weir");
+    }
+    let error = program.args(arguments).current_dir(folder).exec();
     eprintln!("weir: {}: {error}", name.display());
     Ok(ExitCode::from(CANNOT_RUN))
 }

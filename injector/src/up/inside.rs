@@ -44,7 +44,7 @@ pub fn run(role: Role) -> Result<ExitCode> {
 
 /// This very program in `role`. Named by /proc/self/exe, so that a rebuilt or moved binary does not get mixed into a run.
 pub fn program(role: &Role) -> Command {
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(enter::SELF);
     command.arg0("weir").arg("inside");
     match role {
         Role::Enclose { parent } => command.arg("enclose").arg(parent.to_string()),

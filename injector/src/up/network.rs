@@ -14,7 +14,6 @@ const PREFIX: u8 = 16;
 const BRIDGE: &str = "weir";
 
 /// The bridge that joins the pods.
-#[derive(Debug)]
 pub struct Network {
     connection: Connection<Route>,
     interfaces: AtomicU32,

@@ -1,9 +1,11 @@
 //! Readiness: probes as Kubernetes defines them, made from inside the pod so that they reach the app and not its Envoy.
 
 use super::enter::socket_in;
+use super::http;
 use super::process::{self, Activity, Program, State};
 use anyhow::{Context, Result, bail};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
+use hyper::Method;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -146,7 +148,8 @@ async fn ask(action: &Action, target: &Target) -> Result<()> {
     match action {
         Action::Tcp(port) => connect(target, *port).await.map(drop),
         Action::Http { port, path, headers } => {
-            let status = get(connect(target, *port).await?, &format!("{}:{port}", target.ip), path, headers).await?;
+            let host = format!("{}:{port}", target.ip);
+            let (status, _) = http::request(connect(target, *port).await?, Method::GET, &host, path, headers).await?;
             if !(200..400).contains(&status) {
                 bail!("GET {path} answered {status}");
             }
@@ -160,22 +163,6 @@ async fn ask(action: &Action, target: &Target) -> Result<()> {
 async fn connect(target: &Target, port: u16) -> Result<TcpStream> {
     let address = SocketAddr::from((target.ip, port));
     socket_in(&target.pod)?.connect(address).await.with_context(|| format!("connecting to port {port}"))
-}
-
-/// The status that `path` answers with.
-pub async fn get(stream: TcpStream, host: &str, path: &str, headers: &[(String, String)]) -> Result<u16> {
-    let mut request = hyper::Request::get(path).header("user-agent", "kube-probe/weir");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        request = request.header("host", host);
-    }
-    for (name, value) in headers {
-        request = request.header(name, value);
-    }
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
-    let status = sender.send_request(request.body(Empty::<bytes::Bytes>::new())?).await.map(|answer| answer.status().as_u16());
-    driver.abort();
-    Ok(status?)
 }
 
 async fn exec(command: &[String], target: &Target) -> Result<()> {

@@ -1,0 +1,111 @@
+//! The user's objects in files: which files there are, and their text.
+
+pub mod watch;
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use weir_mesh::finding::{Finding, Place, Severity};
+use weir_mesh::object::SourceFile;
+
+/// Files and folders in their order: later ones override earlier ones.
+#[derive(Clone, Debug)]
+pub struct Sources(pub Vec<PathBuf>);
+
+/// What reading them gave.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// The files, in order.
+    pub files: Vec<SourceFile>,
+    /// Files and folders that could not be read.
+    pub findings: Vec<Finding>,
+    /// Paths that do not exist.
+    pub missing: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// Reads all files. Of a folder those that lie directly in it and end in `.yaml`, `.yml` or `.json`, sorted by name: what is meant
+    /// for later, such as the steps of a release, may lie in a folder inside.
+    pub fn read(&self) -> Texts {
+        let mut texts = Texts::default();
+        for path in &self.0 {
+            if path.is_dir() {
+                texts.folder(path);
+            } else if !texts.file(path) {
+                texts.missing.push(path.clone());
+            }
+        }
+        texts
+    }
+}
+
+impl Texts {
+    fn folder(&mut self, folder: &Path) {
+        let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(folder, &error),
+        };
+        let mut paths: Vec<_> = entries.iter().map(|entry| entry.path()).filter(|path| is_manifest(path) && !path.is_dir()).collect();
+        paths.sort();
+        for path in paths {
+            // A file that went away since is none.
+            self.file(&path);
+        }
+    }
+
+    /// Reads a file; false if there is none.
+    fn file(&mut self, path: &Path) -> bool {
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.files.push(SourceFile { path: path.to_path_buf(), text }),
+            Err(error) if error.kind() == ErrorKind::NotFound => return false,
+            Err(error) => self.unreadable(path, &error),
+        }
+        true
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
+        self.findings.push(Finding {
+            severity: Severity::Error,
+            code: None,
+            object: String::new(),
+            field: String::new(),
+            place: Place { file: path.to_path_buf(), line: 0, column: 0 },
+            message: format!("cannot be read: {error}"),
+            snippet: String::new(),
+        });
+    }
+}
+
+/// Whether a folder's entry is a manifest. Hidden files are an editor's.
+fn is_manifest(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_manifests_directly_in_a_folder_sorted_and_in_the_order_of_the_sources() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("in/steps.yaml")).unwrap();
+        for name in ["in/b.yaml", "in/a.yml", "in/.#a.yml", "in/a.yml~", "in/c.json", "in/steps.yaml/d.yaml", "alone.txt"] {
+            std::fs::write(at(name), name).unwrap();
+        }
+        let texts = Sources(vec![at("alone.txt"), at("in"), at("later")]).read();
+        let names: Vec<_> = texts.files.iter().map(|file| file.text.as_str()).collect();
+        assert_eq!(names, ["alone.txt", "in/a.yml", "in/b.yaml", "in/c.json"]);
+        assert_eq!((texts.findings, texts.missing), (vec![], vec![at("later")]));
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_a_finding() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        let texts = Sources(vec![path.clone()]).read();
+        let shown: Vec<_> = texts.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, [format!("{}: error: cannot be read: stream did not contain valid UTF-8", path.display())]);
+    }
+}
