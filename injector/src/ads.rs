@@ -13,3 +13,6 @@ pub mod sotw;
 pub mod status;
 pub mod stream;
 pub mod subscription;
+
+#[cfg(test)]
+mod tests;

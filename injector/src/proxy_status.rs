@@ -34,7 +34,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(socket: &Path) -> anyhow::Result<Syncz> {
+/// Asks the control plane behind a unix socket how its nodes stand.
+pub async fn ask(socket: &Path) -> anyhow::Result<Syncz> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(UnixStream::connect(socket).await?)).await?;
     tokio::spawn(connection);
     let request = Request::get("/debug/syncz").header("host", "weir").body(Empty::<Bytes>::new())?;

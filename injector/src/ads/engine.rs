@@ -68,6 +68,19 @@ impl World {
     }
 }
 
+#[cfg(test)]
+impl World {
+    /// A world that tells these nodes these snapshots.
+    pub fn of(snapshots: impl IntoIterator<Item = (Node, Arc<Snapshot>)>) -> World {
+        let world = World::new(None, Texts::default(), &Options { domain: String::new(), modules: Default::default() });
+        let cells = snapshots
+            .into_iter()
+            .map(|(node, snapshot)| (node, Arc::new(OnceCell::new_with(Some(Some(snapshot).filter(|it| !it.resources.is_empty()))))));
+        *world.snapshots.lock().unwrap() = cells.collect();
+        world
+    }
+}
+
 /// Rebuilds the world whenever the files change, until nobody listens.
 pub async fn run(sources: Sources, mut watch: Watch, options: Options, publish: watch::Sender<Arc<World>>) {
     while !publish.is_closed() {

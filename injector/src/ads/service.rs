@@ -99,7 +99,7 @@ impl Ads {
             let mut next = Some(first);
             while let Some(message) = next.take() {
                 let said = read(message);
-                if !driver.hear(said).await || !driver.follow().await {
+                if !driver.hear(said).await || (!driver.is_told() && !driver.follow().await) {
                     break;
                 }
                 next = loop {
@@ -144,12 +144,14 @@ impl<Answer: Send> Driver<Answer> {
         }
     }
 
-    /// Brings the node up to the world as it stands, if it has not seen it.
+    /// Whether the node has a snapshot, as old as it may be.
+    fn is_told(&self) -> bool {
+        self.connected.connection.stream().is_told()
+    }
+
+    /// Brings the node up to the world as it stands.
     async fn follow(&mut self) -> bool {
         let connection = self.connected.connection.clone();
-        if !self.world.has_changed().unwrap_or(false) && connection.stream().is_told() {
-            return true;
-        }
         let world = self.world.borrow_and_update().clone();
         let Some(snapshot) = world.snapshot(&connection.node).await else { return true };
         let pushes = connection.stream().update(snapshot);
