@@ -1,6 +1,6 @@
 //! A mesh that runs under `weir up` while its handle lives.
 
-use crate::tools::{project, weir};
+use crate::tools::{processes_with, project, weir};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -109,6 +109,14 @@ impl Up {
     /// Sends some requests to a URL of the gateway and counts the answers by JSON pointers.
     pub async fn count(&self, url: &str, requests: u64, by: &[&str]) -> Result<load::Report> {
         load::run(Config { requests: Some(requests), by: by.iter().map(ToString::to_string).collect(), ..self.load(url) }).await
+    }
+
+    /// Kills the control plane; `weir up` starts it again.
+    pub fn kill_control_plane(&self) -> Result<()> {
+        let socket = self.run_dir().join("serve.sock");
+        let serve = processes_with(&socket.display().to_string()).into_iter().find(|process| process.arguments.iter().any(|it| it == "serve"));
+        kill_process(serve.context("the control plane's process")?.pid, Signal::KILL)?;
+        Ok(())
     }
 
     /// Ends the mesh by a signal, and says how long that took.

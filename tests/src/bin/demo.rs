@@ -37,7 +37,7 @@ async fn demo(args: &Args) -> Result<bool> {
     println!("  http://canary.localhost:{port}/              squares in the colours of the answers");
     println!("  http://localhost:{port}/productpage          bookinfo, with red and black stars");
     println!("  http://locality.localhost:{port}/            which zones answered\n");
-    println!("     {:<74} {:<34} measured", "what", "expected");
+    println!("     {:<70} {:<40} measured", "what", "expected");
 
     let mut kept = true;
     let mut show = |figure: Figure| {

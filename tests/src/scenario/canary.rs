@@ -88,7 +88,7 @@ pub async fn spoofed_headers(mesh: &Up) -> Result<Figure> {
     let headers = spoofed.into_iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
     let report = run(Config { requests: Some(200), by: vec![COLOUR.into()], headers, ..mesh.load(URL) }).await?;
     Ok(Figure::new(
-        "x-weir-bucket, -subset, -zone sent by a client outside, canary at weight 0",
+        "x-weir-bucket, -subset, -zone from outside, canary at weight 0",
         "no effect",
         format!("{:?}", report.values),
         report.values == one("blue", 200),
