@@ -155,10 +155,10 @@ fn requests_sent_before_the_zone_was_left_change_nothing() {
 }
 
 #[test]
-fn looks_at_one_response_in_four_while_nothing_fails_and_at_each_after_a_failure() {
+fn looks_at_one_response_in_eight_while_nothing_fails_and_at_each_after_a_failure() {
     let mut proxy = Proxy::new();
     let looks = |proxy: &mut Proxy| -> Vec<bool> { (0..8).map(|_| proxy.observed.looks(|| proxy.now)).collect() };
-    let sampled = [false, false, false, true, false, false, false, true];
+    let sampled = [false, false, false, false, false, false, false, true];
     assert_eq!((looks(&mut proxy), proxy.observed.is_calm()), (sampled.into(), true));
     proxy.request(Outcome::Failed);
     proxy.now += 1_999;

@@ -34,7 +34,7 @@ pub enum Choice {
 
 /// While nothing fails one response in this many is looked at, since reading them costs more than all else here. A failure
 /// that is missed was hidden by a retry, and the next ones are not missed.
-const LOOK_AT_ONE_IN: u32 = 4;
+const LOOK_AT_ONE_IN: u32 = 8;
 
 /// What this proxy sees of every service of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
