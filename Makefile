@@ -17,7 +17,7 @@ demo: build
 	target/debug/demo $(if $(FOR),--for $(FOR))
 
 test: build wasm-test
-	cargo test --workspace --exclude weir-tests
+	cargo test --workspace --exclude weir-tests --features weir-policy/schema
 	cargo test -p weir-tests -- --test-threads=1
 
 lint:

@@ -16,7 +16,7 @@ pub async fn pages(mesh: &Up) -> Result<Figure> {
     };
     let (page, html) = get("/productpage").await?;
     let stars = html.contains("black") || html.contains("red");
-    let (style, _) = get("/static/style.css").await?;
+    let (style, _) = get("/static/bookinfo.css").await?;
     let (other, _) = get("/nothing-here").await?;
     let kept = (page, style, other) == (200, 200, 404) && stars;
     let measured = format!("{page}{}, {style}, {other}", if stars { " with stars" } else { "" });
