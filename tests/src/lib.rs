@@ -1,1 +1,11 @@
-//! tests
+//! A real mesh under `weir up`, and what is measured on it: shared by the end-to-end tests and by `make demo`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "all of this crate is test code")]
+
+pub mod figure;
+pub mod scenario;
+pub mod tools;
+pub mod up;
+
+pub use figure::Figure;
+pub use up::Up;

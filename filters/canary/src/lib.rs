@@ -40,7 +40,7 @@ impl RootContext for Plugin {
                 true
             }
             Err(error) => {
-                error!("weir-canary: {error}");
+                error!("{error}");
                 false
             }
         }
@@ -79,7 +79,7 @@ impl HttpContext for Request {
 
 fn apply(decision: Decision<'_>, cluster: &[u8], counters: &Counters) {
     if get_log_level().is_ok_and(|level| level as u32 <= LogLevel::Debug as u32) {
-        debug!("weir-canary: {}: {decision}", cluster.escape_ascii());
+        debug!("{}: {decision}", cluster.escape_ascii());
     }
     match decision {
         Decision::Override { subset, .. } => {

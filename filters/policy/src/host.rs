@@ -17,25 +17,21 @@ pub(crate) struct Index(Box<[(Box<str>, usize)]>);
 impl Index {
     /// Indexes the hosts of each entry; `list` is the entries' JSON name, for errors.
     pub(crate) fn new<'a>(list: &str, entries: impl Iterator<Item = &'a [String]>) -> Result<Self, Error> {
-        let mut places = Vec::new();
+        let mut index: Vec<(Box<str>, usize)> = Vec::new();
         for (entry, hosts) in entries.enumerate() {
             if hosts.is_empty() {
                 return Err(Error::new(format!("{list}[{entry}].hosts"), "expected at least one host"));
             }
             for (place, host) in hosts.iter().enumerate() {
-                check(host).map_err(|expected| Error::new(format!("{list}[{entry}].hosts[{place}]"), expected))?;
-                places.push((host.as_str(), entry, place));
+                let error = |expected| Error::new(format!("{list}[{entry}].hosts[{place}]"), expected);
+                check(host).map_err(error)?;
+                match index.binary_search_by(|(known, _)| known.as_ref().cmp(host)) {
+                    Ok(_) => return Err(error(format!("expected each host once, found {host:?} again"))),
+                    Err(at) => index.insert(at, (host.as_str().into(), entry)),
+                }
             }
         }
-        places.sort_unstable();
-        for pair in places.windows(2) {
-            if let [(first, ..), (host, entry, place)] = pair
-                && first == host
-            {
-                return Err(Error::new(format!("{list}[{entry}].hosts[{place}]"), format!("expected each host once, found {host:?} again")));
-            }
-        }
-        Ok(Self(places.into_iter().map(|(host, entry, _)| (host.into(), entry)).collect()))
+        Ok(Self(index.into()))
     }
 
     pub(crate) fn find(&self, host: &[u8]) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! The configuration that a sidecar or gateway Envoy starts with; all else comes over ADS.
 
 use crate::node::Node;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 /// What differs from proxy to proxy in its bootstrap.
@@ -14,7 +15,100 @@ pub struct Bootstrap {
     pub ads: SocketAddr,
 }
 
+/// Envoy's own administration, on loopback alone.
+pub const ADMIN_PORT: u16 = 15000;
+/// `/healthz/ready`: 200 once the proxy has its configuration.
+pub const HEALTH_PORT: u16 = 15021;
+/// `/stats/prometheus`.
+pub const STATS_PORT: u16 = 15090;
+
+/// What marks a connection as the proxy's own, so that it is not redirected (SO_MARK).
+const PROXY_MARK: u32 = 1337;
+
 /// The bootstrap as Envoy reads it from a JSON file.
-pub fn build(_bootstrap: &Bootstrap) -> serde_json::Value {
-    serde_json::Value::Null
+pub fn build(bootstrap: &Bootstrap) -> Value {
+    let Bootstrap { node, locality: (region, zone), ads } = bootstrap;
+    json!({
+        "node": {"id": node.to_string(), "cluster": format!("{}.{}", node.pod, node.namespace), "locality": {"region": region, "zone": zone}},
+        "admin": {"address": address("127.0.0.1", ADMIN_PORT)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{
+                    // The default adds up to 20 s to an outage of the control plane.
+                    "envoy_grpc": {"cluster_name": "weir", "retry_policy": {"retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"}}},
+                }],
+                "set_node_on_first_message_only": true,
+            },
+            // No timeout: a proxy without configuration is not ready.
+            "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+            "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+        },
+        "static_resources": {
+            "clusters": [control_plane(*ads), local("admin", ADMIN_PORT)],
+            "listeners": [to_admin("health", HEALTH_PORT, "/healthz/ready", "/ready"), to_admin("stats", STATS_PORT, "/stats/prometheus", "/stats/prometheus")],
+        },
+        "cluster_manager": {
+            "upstream_bind_config": {
+                "source_address": {"address": "0.0.0.0", "port_value": 0},
+                "socket_options": [{"level": 1, "name": 36, "int_value": PROXY_MARK, "state": "STATE_PREBIND", "description": "SO_MARK"}],
+            },
+            // An Envoy pays for what it calls, not for what there is.
+            "enable_deferred_cluster_creation": true,
+        },
+        "deferred_stat_options": {"enable_deferred_creation_stats": true},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]},
+    })
+}
+
+fn address(ip: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": ip, "port_value": port}})
+}
+
+fn control_plane(ads: SocketAddr) -> Value {
+    json!({
+        "name": "weir",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}},
+            },
+        },
+        "load_assignment": endpoints("weir", &ads.ip().to_string(), ads.port()),
+    })
+}
+
+fn local(name: &str, port: u16) -> Value {
+    json!({"name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": endpoints(name, "127.0.0.1", port)})
+}
+
+fn endpoints(cluster: &str, ip: &str, port: u16) -> Value {
+    json!({"cluster_name": cluster, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(ip, port)}}]}]})
+}
+
+/// A listener that shows one page of the administration to the outside.
+fn to_admin(name: &str, port: u16, path: &str, admin_path: &str) -> Value {
+    json!({
+        "name": name,
+        "address": address("0.0.0.0", port),
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": name,
+                "http_filters": [{
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                }],
+                "route_config": {"virtual_hosts": [{
+                    "name": name,
+                    "domains": ["*"],
+                    "routes": [{"match": {"path": path}, "route": {"cluster": "admin", "prefix_rewrite": admin_path}}],
+                }]},
+            },
+        }]}],
+    })
 }

@@ -10,3 +10,4 @@ pub mod mesh;
 pub mod node;
 pub mod object;
 pub mod snapshot;
+mod xds;

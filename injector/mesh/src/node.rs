@@ -81,7 +81,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_node_id() {
-        for id in ["", "sidecar", "sidecar~x~a.b~b.svc.c", "waypoint~1.1.1.1~a.b~b.svc.c", "sidecar~1.1.1.1~a.b~c.svc.d", "sidecar~1.1.1.1~ab~b.svc.c"] {
+        for id in [
+            "",
+            "sidecar",
+            "sidecar~x~a.b~b.svc.c",
+            "waypoint~1.1.1.1~a.b~b.svc.c",
+            "sidecar~1.1.1.1~a.b~c.svc.d",
+            "sidecar~1.1.1.1~ab~b.svc.c",
+        ] {
             assert_eq!(id.parse::<Node>(), Err(BadNodeId(id.into())), "{id}");
         }
     }

@@ -1,10 +1,14 @@
 //! What one Envoy is told: resources by type, each with a version that is the hash of its bytes.
 
 use crate::mesh::Mesh;
-use crate::node::Node;
+use crate::node::{Node, Role};
+use crate::xds::lookup::View;
+use crate::xds::{cluster, endpoint, extension, http, inbound, listener, virtual_host};
 use bytes::Bytes;
+use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The xDS types in the order in which they must reach an Envoy: what is named comes before what names it
 /// (make before break, <https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations>).
@@ -25,7 +29,8 @@ pub enum Type {
 
 impl Type {
     /// All types in the order of sending.
-    pub const ALL: [Type; 5] = [Type::Cluster, Type::ClusterLoadAssignment, Type::Listener, Type::RouteConfiguration, Type::ExtensionConfig];
+    pub const ALL: [Type; 5] =
+        [Type::Cluster, Type::ClusterLoadAssignment, Type::Listener, Type::RouteConfiguration, Type::ExtensionConfig];
 
     /// The type's URL, as discovery requests carry it.
     pub fn url(self) -> &'static str {
@@ -65,6 +70,71 @@ pub struct Snapshot {
 }
 
 /// What `node` is told. A node that is no pod of the mesh gets an empty snapshot.
-pub fn build(_mesh: &Mesh, _node: &Node) -> Snapshot {
-    Snapshot::default()
+pub fn build(mesh: &Mesh, node: &Node) -> Snapshot {
+    let Some(workload) = mesh.workload(&node.namespace, &node.pod) else {
+        return Snapshot::default();
+    };
+    let view = View::new(mesh, workload);
+    let mut snapshot = Snapshot::default();
+    snapshot.clusters(&view);
+    match node.role {
+        Role::Sidecar => snapshot.sidecar(&view),
+        Role::Router => snapshot.gateway(&view),
+    }
+    for (plugin, config) in view.policies.client.iter().chain(&view.policies.server) {
+        let name = plugin.resource_name();
+        snapshot.add(Type::ExtensionConfig, &name, &extension::build(plugin, config), [plugin.object.clone()]);
+    }
+    snapshot
+}
+
+impl Snapshot {
+    fn add(&mut self, kind: Type, name: &str, message: &impl Message, objects: impl IntoIterator<Item = String>) {
+        let body = Bytes::from(message.encode_to_vec());
+        let version = format!("{:016x}", xxh3_64(&body));
+        let resource = Resource { name: name.into(), version, body, objects: objects.into_iter().collect() };
+        self.resources.entry(kind).or_default().insert(name.into(), Arc::new(resource));
+    }
+
+    fn clusters(&mut self, view: &View) {
+        for service in view.mesh.services.values() {
+            for port in &service.ports {
+                for target in view.targets(service, port) {
+                    let name = target.cluster_name();
+                    self.add(Type::Cluster, &name, &cluster::outbound(view, &target), target.objects());
+                    self.add(Type::ClusterLoadAssignment, &name, &endpoint::build(view, &target), target.objects());
+                }
+            }
+        }
+        self.add(Type::Cluster, listener::BLACK_HOLE, &cluster::black_hole(), []);
+        self.add(Type::Cluster, cluster::PASSTHROUGH, &cluster::passthrough(cluster::PASSTHROUGH), []);
+    }
+
+    fn sidecar(&mut self, view: &View) {
+        self.add(Type::Cluster, cluster::INBOUND_PASSTHROUGH, &cluster::passthrough(cluster::INBOUND_PASSTHROUGH), []);
+        for (port, protocol) in inbound::ports(view) {
+            self.add(Type::Cluster, &cluster::inbound_name(port), &cluster::inbound(port, protocol), []);
+        }
+        self.add(Type::Listener, "virtualInbound", &inbound::listener(view), []);
+        let (listeners, ports) = listener::outbound(view);
+        for (listener, objects) in listeners {
+            self.add(Type::Listener, &listener.name, &listener, objects);
+        }
+        for port in ports {
+            let (hosts, objects) = virtual_host::of_sidecar(view, port);
+            let name = port.to_string();
+            self.add(Type::RouteConfiguration, &name, &http::route_configuration(&name, hosts), objects);
+        }
+    }
+
+    fn gateway(&mut self, view: &View) {
+        for ((listener, objects), port, servers) in listener::gateway(view) {
+            self.add(Type::Listener, &listener.name, &listener, objects);
+            if !servers.is_empty() {
+                let (hosts, objects) = virtual_host::of_gateway(view, &servers, port);
+                let name = listener::gateway_routes(listener::bind_port(view, port));
+                self.add(Type::RouteConfiguration, &name, &http::route_configuration(&name, hosts), objects);
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The configuration of the canary filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir canary filter"))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
 pub struct Config {
     /// The version of this configuration: 1.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
@@ -17,7 +17,7 @@ pub struct Config {
 /// How users are dealt to the versions of one service. The weights stay in the service's route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
 pub struct Canary {
     /// The hosts of the service, as in a VirtualService: short names belong to the plugin's namespace, `*` is allowed.
     /// The filter is sent the full names of the destinations.
@@ -53,7 +53,7 @@ pub enum KeySource {
 /// The client's address has no settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SourceAddress {}
 
 /// A subset for requests with a certain header or cookie.
@@ -63,7 +63,7 @@ pub struct SourceAddress {}
     derive(schemars::JsonSchema),
     schemars(extend("oneOf" = [{"required": ["header"]}, {"required": ["cookie"]}]))
 )]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
 pub struct Override {
     /// The header to match; exactly one of `header` and `cookie` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ pub struct Override {
 /// A name and the value it must have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
 pub struct Match {
     /// The name of the header or cookie.
     pub name: String,

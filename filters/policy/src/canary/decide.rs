@@ -1,6 +1,6 @@
 //! Decides one request: an override, a bucket, or nothing.
 
-use super::policy::{Compiled, Source};
+use super::policy::{Compiled, Source, Tester};
 use crate::cookie;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -32,7 +32,8 @@ pub enum Decision<'p> {
 /// A part of the request that a decision asks for, each at most once and only when it matters: reading is what costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'p> {
-    /// The header of this name in lower case; of several the first, but `cookie` headers joined by `;`.
+    /// The header of this name in lower case; of several the first, as Envoy hands it over. (Envoy joins the `cookie`
+    /// headers of HTTP/2; RFC 6265 allows one in HTTP/1.)
     Header(&'p str),
     /// The client's address, `IP:PORT`.
     SourceAddress,
@@ -45,7 +46,7 @@ impl Compiled {
     /// every proxy, in every build, for ever.
     pub fn decide<V: AsRef<[u8]>>(&self, read: impl FnMut(Input<'_>) -> Option<V>) -> Decision<'_> {
         let mut request = Request { read, cookies: None };
-        for (source, exact, subset) in &self.overrides {
+        for Tester { source, exact, subset } in &self.overrides {
             if request.with(source, |value| value == exact.as_ref()) == Some(true) {
                 return Decision::Override { subset, by: source };
             }

@@ -18,7 +18,15 @@ pub struct Compiled {
     /// The hash of the train, or else of the service: it gives each train an order of users of its own.
     pub(super) seed: u64,
     pub(super) keys: Box<[Source]>,
-    pub(super) overrides: Box<[(Source, Box<[u8]>, Box<str>)]>,
+    pub(super) overrides: Box<[Tester]>,
+}
+
+/// An override, ready to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tester {
+    pub(super) source: Source,
+    pub(super) exact: Box<[u8]>,
+    pub(super) subset: Box<str>,
 }
 
 /// Where a value of the request stands.
@@ -39,6 +47,15 @@ impl Policy {
     /// The first thing that is wrong, with its JSON path.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         Self::try_from(&json::read::<Config>(json)?)
+    }
+
+    /// Reads the filter's JSON and validates it, without compiling it: for the control plane.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its JSON path.
+    pub fn read(json: &[u8]) -> Result<Config, Error> {
+        let config = json::read(json)?;
+        Self::try_from(&config).map(|_| config)
     }
 
     /// The canary of a host, if there is one.
@@ -80,14 +97,14 @@ fn compile_key(path: &str, key: &KeySource) -> Result<Source, Error> {
     }
 }
 
-fn compile_override(path: &str, entry: &Override) -> Result<(Source, Box<[u8]>, Box<str>), Error> {
+fn compile_override(path: &str, entry: &Override) -> Result<Tester, Error> {
     check::name(|| format!("{path}.subset"), &entry.subset)?;
     let (source, Match { exact, .. }) = match (&entry.header, &entry.cookie) {
         (Some(wanted), None) => (header(|| format!("{path}.header.name"), &wanted.name)?, wanted),
         (None, Some(wanted)) => (cookie(|| format!("{path}.cookie.name"), &wanted.name)?, wanted),
         _ => return Err(Error::new(path, "expected exactly one of `header` and `cookie`")),
     };
-    Ok((source, exact.as_bytes().into(), entry.subset.as_str().into()))
+    Ok(Tester { source, exact: exact.as_bytes().into(), subset: entry.subset.as_str().into() })
 }
 
 fn header(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The configuration of the locality filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir locality filter"))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
 pub struct Config {
     /// The version of this configuration: 1.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
@@ -20,7 +20,7 @@ pub struct Config {
 /// A place, as in the Kubernetes labels `topology.kubernetes.io/region` and `/zone`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
 pub struct Locality {
     /// The region; empty where nodes have none.
     pub region: String,
@@ -31,7 +31,7 @@ pub struct Locality {
 /// How requests to one service choose their zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
 pub struct Service {
     /// The hosts of the service, as in a VirtualService: short names belong to the plugin's namespace, `*` is allowed.
     /// The filter is sent full names.

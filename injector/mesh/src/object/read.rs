@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds without a namespace.
 const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "IPAddress"];
+/// Kinds that belong to an application and say nothing about its traffic: ignored without a word.
+const SILENT: [&str; 3] = ["ServiceAccount", "ConfigMap", "Secret"];
 /// Kubernetes' schema is k8s-openapi's to know: its unknown fields are not reported.
 const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
 
@@ -107,6 +109,8 @@ impl Reader {
     fn unknown_kind(&mut self, place: &Place, api_version: &str, kind: &str) {
         let (severity, message) = if kind.is_empty() || api_version.is_empty() {
             (Severity::Error, "no Kubernetes object: it needs apiVersion and kind".to_string())
+        } else if SILENT.contains(&kind) {
+            return;
         } else if self.ignored_kinds.insert(format!("{api_version} {kind}")) {
             (Severity::Info, format!("{kind} ({api_version}) is not a kind that Weir reads; all of them are ignored"))
         } else {
@@ -252,25 +256,37 @@ mod tests {
 
     #[test]
     fn names_an_unknown_field_with_its_line() {
-        let read = one("apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n  hosts: [a]\n  http:\n  - rout: []\n    redirect: {uri: /x}\n");
+        let read = one(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n  hosts: [a]\n  http:\n  - rout: []\n    redirect: {uri: /x}\n",
+        );
         assert_eq!(
             shown(&read),
-            ["f.yaml:7:11: warning [IST0106] VirtualService default/v spec.http[0].rout: Weir does not know this field; it has no effect: check its spelling"]
+            [
+                "f.yaml:7:11: warning [IST0106] VirtualService default/v spec.http[0].rout: Weir does not know this field; it has no effect: check its spelling"
+            ]
         );
         assert_eq!(read.objects.len(), 1);
     }
 
     #[test]
     fn rejects_a_wrong_type_with_its_path() {
-        let read = one("apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\nmetadata: {name: v, namespace: n}\nspec:\n  hosts: [a]\n  http:\n  - route:\n    - destination: {host: b}\n      weight: many\n");
+        let read = one(
+            "apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\nmetadata: {name: v, namespace: n}\nspec:\n  hosts: [a]\n  http:\n  - route:\n    - destination: {host: b}\n      weight: many\n",
+        );
         assert_eq!(read.rejected, [Rejected::Object(Key { kind: "VirtualService", namespace: "n".into(), name: "v".into() })]);
-        assert!(shown(&read)[0].starts_with("f.yaml:9:15: error [IST0106] VirtualService n/v spec.http[0].route[0].weight: "), "{:?}", shown(&read));
+        assert!(
+            shown(&read)[0].starts_with("f.yaml:9:15: error [IST0106] VirtualService n/v spec.http[0].route[0].weight: "),
+            "{:?}",
+            shown(&read)
+        );
     }
 
     #[test]
     fn accepts_every_version_and_lists_and_float_weights() {
         for version in ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"] {
-            let item = format!("{{apiVersion: {version}, kind: VirtualService, metadata: {{name: v}}, spec: {{hosts: [a], http: [{{route: [{{destination: {{host: b}}, weight: 5.0}}]}}]}}}}");
+            let item = format!(
+                "{{apiVersion: {version}, kind: VirtualService, metadata: {{name: v}}, spec: {{hosts: [a], http: [{{route: [{{destination: {{host: b}}, weight: 5.0}}]}}]}}}}"
+            );
             let read = one(&format!("apiVersion: v1\nkind: List\nitems:\n- {item}\n"));
             assert_eq!((read.objects.len(), shown(&read)), (1, vec![]), "{version}");
         }
@@ -289,7 +305,11 @@ mod tests {
         let names = |objects: &Objects| objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>();
         assert_eq!(names(&objects), ["Gateway default/g", "Namespace a"]);
         assert_eq!(names(&objects.update(one("a: [1"))), ["Gateway default/g", "Namespace a"], "the whole file");
-        assert_eq!(names(&objects.update(one(&good.replace("number: 80", "number: x")))), ["Gateway default/g", "Namespace a"], "one object");
+        assert_eq!(
+            names(&objects.update(one(&good.replace("number: 80", "number: x")))),
+            ["Gateway default/g", "Namespace a"],
+            "one object"
+        );
         assert_eq!(names(&objects.update(one(&good.replace("kind: Gateway", "kind: Other")))), ["Namespace a"]);
     }
 

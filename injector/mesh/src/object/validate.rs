@@ -6,11 +6,14 @@ use super::read::Problems;
 use super::virtual_service::{Destination, HttpRoute, StringMatch, VirtualService};
 use super::wasm_plugin::WasmPlugin;
 use crate::finding::Severity;
+use crate::mesh::plugin;
 
 pub(super) fn validate(kind: &Kind, problems: &mut Problems) {
     match kind {
         Kind::VirtualService(spec) => virtual_service(spec, problems),
-        Kind::DestinationRule(spec) if spec.host.is_empty() => problems.add(Severity::Error, "spec.host", "a DestinationRule needs a host".into()),
+        Kind::DestinationRule(spec) if spec.host.is_empty() => {
+            problems.add(Severity::Error, "spec.host", "a DestinationRule needs a host".into())
+        }
         Kind::Gateway(spec) => gateway(spec, problems),
         Kind::WasmPlugin(spec) => wasm_plugin(spec, problems),
         _ => {}
@@ -48,7 +51,9 @@ fn http_route(at: &str, route: &HttpRoute, problems: &mut Problems) {
     }
     for (i, matched) in route.matches.iter().enumerate() {
         let at = format!("{at}.match[{i}]");
-        for (name, text) in [("uri", &matched.uri), ("scheme", &matched.scheme), ("method", &matched.method), ("authority", &matched.authority)] {
+        for (name, text) in
+            [("uri", &matched.uri), ("scheme", &matched.scheme), ("method", &matched.method), ("authority", &matched.authority)]
+        {
             if let Some(text) = text {
                 string_match(&format!("{at}.{name}"), text, problems);
             }
@@ -96,5 +101,10 @@ fn gateway(spec: &Gateway, problems: &mut Problems) {
 fn wasm_plugin(spec: &WasmPlugin, problems: &mut Problems) {
     if spec.url.is_empty() {
         problems.add(Severity::Error, "spec.url", "a WasmPlugin needs the url of its module".into());
+    }
+    if let Some(Err(error)) = plugin::own_policy(spec) {
+        let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
+        let message = format!("{}; the policy that was there before stays in force", error.expected);
+        problems.add(Severity::Error, &field, message);
     }
 }

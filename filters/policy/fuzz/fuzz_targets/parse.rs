@@ -1,0 +1,16 @@
+//! Parses anything as both policies: nothing panics, and nothing is accepted that serde_json refuses.
+//! Run it with `cargo +nightly fuzz run parse` in `filters/policy`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use weir_policy::{canary, locality};
+
+fuzz_target!(|json: &[u8]| {
+    if canary::Policy::parse(json).is_ok() {
+        assert!(serde_json::from_slice::<canary::Config>(json).is_ok());
+    }
+    if locality::Policy::parse(json).is_ok() {
+        assert!(serde_json::from_slice::<locality::Config>(json).is_ok());
+    }
+});

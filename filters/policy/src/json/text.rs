@@ -1,0 +1,199 @@
+//! The text of a JSON document, token by token.
+
+use crate::Error;
+use std::borrow::Cow;
+
+/// A value, of which arrays and objects have only begun.
+pub(super) enum Token<'j> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    /// Negative, with a fraction or an exponent, or too large: no configuration has such a number.
+    OtherNumber,
+    String(Cow<'j, str>),
+    Array,
+    Object,
+}
+
+pub(super) struct Text<'j> {
+    json: &'j str,
+    at: usize,
+}
+
+impl<'j> Text<'j> {
+    pub(super) fn new(json: &'j [u8]) -> Result<Self, Error> {
+        let json = std::str::from_utf8(json)
+            .map_err(|error| Error::new(".", format!("expected UTF-8, not so at byte {}", error.valid_up_to())))?;
+        Ok(Self { json, at: 0 })
+    }
+
+    pub(super) fn token(&mut self) -> Result<Token<'j>, Error> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Token::String),
+            Some(b'[') => Ok(self.taken(Token::Array)),
+            Some(b'{') => Ok(self.taken(Token::Object)),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ if self.word("null") => Ok(Token::Null),
+            _ if self.word("true") => Ok(Token::Bool(true)),
+            _ if self.word("false") => Ok(Token::Bool(false)),
+            _ => Err(self.expected("a value")),
+        }
+    }
+
+    pub(super) fn take_null(&mut self) -> Result<bool, Error> {
+        self.peek();
+        Ok(self.word("null"))
+    }
+
+    /// Goes to the next element of an array; `false` at its end.
+    pub(super) fn element(&mut self, first: bool) -> Result<bool, Error> {
+        match self.peek() {
+            Some(b']') => Ok(self.taken(false)),
+            Some(b',') if !first => Ok(self.taken(true)),
+            Some(_) if first => Ok(true),
+            _ => Err(self.expected("`,` or `]`")),
+        }
+    }
+
+    /// Goes to the next member of an object and returns its name; `None` at its end.
+    pub(super) fn member(&mut self, first: bool) -> Result<Option<Cow<'j, str>>, Error> {
+        match self.peek() {
+            Some(b'}') => return Ok(self.taken(None)),
+            Some(b',') if !first => self.at += 1,
+            Some(_) if first => {}
+            _ => return Err(self.expected("`,` or `}`")),
+        }
+        if self.peek() != Some(b'"') {
+            return Err(self.expected("a member's name in quotes"));
+        }
+        let name = self.string()?;
+        if self.peek() != Some(b':') {
+            return Err(self.expected("`:`"));
+        }
+        self.at += 1;
+        Ok(Some(name))
+    }
+
+    pub(super) fn end(&mut self) -> Result<(), Error> {
+        if self.peek().is_none() { Ok(()) } else { Err(Error { path: ".".into(), ..self.expected("the end of the document") }) }
+    }
+
+    fn rest(&self) -> &'j str {
+        self.json.get(self.at..).unwrap_or_default()
+    }
+
+    /// The next byte that is not white space.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
+        self.byte()
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.json.as_bytes().get(self.at).copied()
+    }
+
+    fn taken<T>(&mut self, value: T) -> T {
+        self.at += 1;
+        value
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        let found = self.rest().starts_with(word);
+        if found {
+            self.at += word.len();
+        }
+        found
+    }
+
+    fn digits(&mut self) -> Result<&'j str, Error> {
+        let rest = self.rest();
+        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if length == 0 {
+            return Err(self.expected("a digit"));
+        }
+        self.at += length;
+        Ok(rest.get(..length).unwrap_or_default())
+    }
+
+    fn number(&mut self) -> Result<Token<'j>, Error> {
+        let mut whole = !self.word("-");
+        let digits = self.digits()?;
+        if digits.len() > 1 && digits.starts_with('0') {
+            return Err(self.expected("a number without a leading zero"));
+        }
+        if self.word(".") {
+            whole = false;
+            self.digits()?;
+        }
+        if self.word("e") || self.word("E") {
+            whole = false;
+            let _sign = self.word("+") || self.word("-");
+            self.digits()?;
+        }
+        Ok(digits.parse().ok().filter(|_| whole).map_or(Token::OtherNumber, Token::Unsigned))
+    }
+
+    /// A string, from its opening quote on; borrowed where nothing is escaped.
+    fn string(&mut self) -> Result<Cow<'j, str>, Error> {
+        self.at += 1;
+        let mut string = Cow::Borrowed("");
+        loop {
+            let rest = self.rest();
+            let plain = rest.bytes().take_while(|&byte| byte != b'"' && byte != b'\\' && byte >= b' ').count();
+            self.at += plain;
+            string += rest.get(..plain).unwrap_or_default();
+            match self.byte() {
+                Some(b'"') => return Ok(self.taken(string)),
+                Some(b'\\') => {
+                    self.at += 1;
+                    let escaped = self.escaped()?;
+                    string.to_mut().push(escaped);
+                }
+                Some(_) => return Err(self.expected("control characters in a string to be escaped")),
+                None => return Err(self.expected("the end of a string")),
+            }
+        }
+    }
+
+    fn escaped(&mut self) -> Result<char, Error> {
+        let escape = self.byte();
+        self.at += 1;
+        Ok(match escape {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let unit = self.hex()?;
+                let low = if (0xd800..0xdc00).contains(&unit) && self.word("\\u") { Some(self.hex()?) } else { None };
+                let units = std::iter::once(unit).chain(low);
+                let mut chars = char::decode_utf16(units);
+                match (chars.next(), chars.next()) {
+                    (Some(Ok(char)), None) => char,
+                    _ => return Err(self.expected("a pair of surrogates")),
+                }
+            }
+            _ => return Err(self.expected("an escape")),
+        })
+    }
+
+    fn hex(&mut self) -> Result<u16, Error> {
+        let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let unit =
+            digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()).ok_or_else(|| self.expected("four hexadecimal digits"))?;
+        self.at += 4;
+        Ok(unit)
+    }
+
+    fn expected(&self, what: &str) -> Error {
+        let before = self.json.as_bytes().get(..self.at).unwrap_or(self.json.as_bytes());
+        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+        Error::new("", format!("expected {what} at line {line} column {column}"))
+    }
+}

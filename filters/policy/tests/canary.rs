@@ -1,0 +1,199 @@
+//! What the canary policy decides, and which configurations it refuses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use weir_policy::canary::{BUCKETS, Compiled, Config, Decision, Input, Policy, Source};
+
+const HOST: &str = "reviews.default.svc.cluster.local";
+
+fn policy(canary: &str) -> Policy {
+    Policy::parse(format!(r#"{{"version":1,"canaries":[{{"hosts":["{HOST}"],{canary}}}]}}"#).as_bytes()).unwrap()
+}
+
+fn canary(policy: &Policy) -> &Compiled {
+    policy.for_host(HOST.as_bytes()).unwrap()
+}
+
+/// Decides for a request with these headers, from 192.0.2.7.
+fn decide<'p>(policy: &'p Policy, headers: &[(&str, &str)]) -> Decision<'p> {
+    canary(policy).decide(|input| match input {
+        Input::Header(name) => headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_bytes()),
+        Input::SourceAddress => Some(b"192.0.2.7:4711".as_slice()),
+    })
+}
+
+fn bucket(policy: &Policy, user: &str) -> u16 {
+    match decide(policy, &[("x-user-id", user)]) {
+        Decision::Bucket { bucket, .. } => bucket,
+        other => panic!("{other}"),
+    }
+}
+
+const KEYS: &str = r#""key":[{"cookie":"user"},{"header":"X-User-Id"},{"sourceAddress":{}}]"#;
+
+#[test]
+fn takes_the_first_key_source_that_is_there_and_not_empty() {
+    let policy = policy(KEYS);
+    let source = |headers: &[(&str, &str)]| match decide(&policy, headers) {
+        Decision::Bucket { by, .. } => by.clone(),
+        other => panic!("{other}"),
+    };
+    let (cookie, header) = (Source::Cookie("user".into()), Source::Header("x-user-id".into()));
+    assert_eq!(source(&[("cookie", "a=1; user=ann"), ("x-user-id", "bob")]), cookie);
+    assert_eq!(source(&[("cookie", "a=1"), ("x-user-id", "bob")]), header);
+    assert_eq!(source(&[("cookie", "user="), ("x-user-id", "bob")]), header);
+    assert_eq!(source(&[("cookie", "user=\"\""), ("x-user-id", "")]), Source::Address);
+    assert_eq!(source(&[]), Source::Address);
+}
+
+#[test]
+fn gives_a_user_the_same_bucket_wherever_the_name_stands() {
+    let policy = policy(KEYS);
+    assert_eq!(
+        decide(&policy, &[("cookie", "user=ann")]),
+        Decision::Bucket { bucket: bucket(&policy, "ann"), by: &Source::Cookie("user".into()) }
+    );
+}
+
+#[test]
+fn keeps_buckets_stable_across_releases() {
+    let policy = policy(r#""key":[{"header":"x-user-id"},{"sourceAddress":{}}],"train":"autumn""#);
+    let buckets = ["ann", "bob", "a name that is longer than sixteen bytes"].map(|user| bucket(&policy, user));
+    assert_eq!(buckets, [7645, 8448, 2848], "users would change their version with this release");
+    assert_eq!(decide(&policy, &[]), Decision::Bucket { bucket: bucket(&policy, "192.0.2.7"), by: &Source::Address });
+}
+
+#[test]
+fn spreads_users_evenly() {
+    let policy = policy(KEYS);
+    let mut tenths = BTreeMap::new();
+    for user in 0..20_000 {
+        let bucket = bucket(&policy, &format!("user-{user}"));
+        assert!(bucket < BUCKETS);
+        *tenths.entry(bucket / (BUCKETS / 10)).or_insert(0) += 1;
+    }
+    assert_eq!(tenths.len(), 10);
+    assert!(tenths.values().all(|count| (1_850..2_150).contains(count)), "{tenths:?}");
+}
+
+#[test]
+fn deals_anew_for_another_service_and_alike_within_a_train() {
+    let entry =
+        |host: &str, train: &str| format!(r#"{{"version":1,"canaries":[{{"hosts":["{host}"],"key":[{{"header":"x-user-id"}}]{train}}}]}}"#);
+    let buckets = |host: &str, train: &str| -> Vec<_> {
+        let policy = Policy::parse(entry(host, train).as_bytes()).unwrap();
+        let canary = policy.for_host(host.as_bytes()).unwrap();
+        (0..100).map(|user| canary.decide(|_| Some(format!("user-{user}"))).to_string()).collect()
+    };
+    let train = r#","train":"autumn""#;
+    assert_eq!(buckets("reviews", train), buckets("ratings", train));
+    let same: Vec<_> = std::iter::zip(buckets("reviews", ""), buckets("ratings", "")).filter(|(one, other)| one == other).collect();
+    assert!(same.len() < 3, "{same:?}");
+}
+
+const OVERRIDES: &str = r#""key":[{"header":"x-user-id"}],"override":[{"header":{"name":"X-Tester","exact":"yes"},"subset":"v3"},
+    {"cookie":{"name":"tester","exact":"yes"},"subset":"v1"}]"#;
+
+#[test]
+fn an_override_comes_before_the_bucket_and_the_first_counts() {
+    let policy = policy(OVERRIDES);
+    let by_header = Decision::Override { subset: "v3", by: &Source::Header("x-tester".into()) };
+    let by_cookie = Decision::Override { subset: "v1", by: &Source::Cookie("tester".into()) };
+    assert_eq!(decide(&policy, &[("x-tester", "yes"), ("cookie", "tester=yes"), ("x-user-id", "ann")]), by_header);
+    assert_eq!(decide(&policy, &[("x-tester", "Yes"), ("cookie", "tester=yes"), ("x-user-id", "ann")]), by_cookie);
+    assert_eq!(decide(&policy, &[("cookie", "tester=yes please")]), Decision::NoKey);
+}
+
+#[test]
+fn reads_no_more_of_the_request_than_it_needs() {
+    let policy = policy(
+        r#""key":[{"cookie":"a"},{"cookie":"b"},{"header":"x-user-id"}],"override":[{"cookie":{"name":"c","exact":"1"},"subset":"v3"}]"#,
+    );
+    let mut reads = Vec::new();
+    let decision = canary(&policy).decide(|input| {
+        reads.push(format!("{input:?}"));
+        Some("b=ann")
+    });
+    assert_eq!(decision, Decision::Bucket { bucket: bucket_of("ann"), by: &Source::Cookie("b".into()) });
+    assert_eq!(reads, [r#"Header("cookie")"#]);
+}
+
+fn bucket_of(user: &str) -> u16 {
+    bucket(&policy(r#""key":[{"header":"x-user-id"}]"#), user)
+}
+
+#[test]
+fn a_source_address_counts_without_its_port() {
+    let policy = policy(r#""key":[{"sourceAddress":{}}]"#);
+    let at = |address: &'static str| canary(&policy).decide(|_| Some(address)).to_string();
+    assert_eq!(at("192.0.2.7:1"), at("192.0.2.7:2"));
+    assert_eq!(at("[2001:db8::7]:1"), at("[2001:db8::7]:2"));
+    let distinct: BTreeSet<_> = ["192.0.2.7:1", "192.0.2.8:1", "[2001:db8::7]:1", "[2001:db8::8]:1"].map(at).into();
+    assert_eq!(distinct.len(), 4);
+}
+
+#[test]
+fn knows_only_the_hosts_it_names() {
+    let policy = Policy::parse(br#"{"version":1,"canaries":[{"hosts":["b","a"]},{"hosts":["c"],"key":[{"header":"h"}]}]}"#).unwrap();
+    assert_eq!(policy.for_host(b"a"), policy.for_host(b"b"));
+    assert_ne!(policy.for_host(b"a"), policy.for_host(b"c"));
+    assert_eq!(policy.for_host(b"d"), None);
+    assert_eq!(policy.for_host(b"\xff"), None);
+}
+
+#[test]
+fn names_the_place_and_the_expectation_of_what_is_wrong() {
+    let one = |canary: &str| format!(r#"{{"version":1,"canaries":[{canary}]}}"#);
+    let cases = [
+        ("".into(), ".: expected a value at line 1 column 1"),
+        ("[]".into(), ".: expected an object, found an array"),
+        ("{".into(), ".: expected `,` or `}` at line 1 column 2"),
+        ("{}".into(), ".: missing field `version`"),
+        (r#"{"version":1,"canaries":[]} x"#.into(), ".: expected the end of the document at line 1 column 29"),
+        (r#"{"version":2,"canaries":[]}"#.into(), "version: expected 1, found 2"),
+        (r#"{"version":"1","canaries":[]}"#.into(), "version: expected u32, found a string"),
+        (r#"{"version":-1,"canaries":[]}"#.into(), "version: expected u32, found a number that is negative, too large or not whole"),
+        (r#"{"version":1,"version":1}"#.into(), ".: duplicate field `version`"),
+        (r#"{"version":1,"canary":[]}"#.into(), "canary: unknown field `canary`, expected `version` or `canaries`"),
+        (one("{}"), "canaries[0]: missing field `hosts`"),
+        (one(r#"{"hosts":[]}"#), "canaries[0].hosts: expected at least one host"),
+        (one(r#"{"hosts":["a","b c"]}"#), r#"canaries[0].hosts[1]: expected a host as in a VirtualService, found "b c""#),
+        (one(r#"{"hosts":["a"]},{"hosts":["b","a"]}"#), r#"canaries[1].hosts[1]: expected each host once, found "a" again"#),
+        (one(r#"{"hosts":["a",7]}"#), "canaries[0].hosts[1]: expected a string, found a number"),
+        (one(r#"{"hosts":["a"],"stable":""}"#), r#"canaries[0].stable: expected a name of letters, digits and -_./, found """#),
+        (one(r#"{"hosts":["a"],"key":[{"cookie":""}]}"#), r#"canaries[0].key[0].cookie: expected the name of a cookie"#),
+        (
+            one(r#"{"hosts":["a"],"key":[{"cookie":"a"},{"header":":path"}]}"#),
+            r#"canaries[0].key[1].header: expected the name of a header"#,
+        ),
+        (one(r#"{"hosts":["a"],"key":["cookie"]}"#), "canaries[0].key[0]: expected an object with one of cookie, header, sourceAddress"),
+        (one(r#"{"hosts":["a"],"key":[{"jwt":"a"}]}"#), "canaries[0].key[0].jwt: unknown variant `jwt`, expected one of"),
+        (
+            one(r#"{"hosts":["a"],"key":[{"cookie":"a","header":"b"}]}"#),
+            "canaries[0].key[0]: expected an object with one of cookie, header, sourceAddress, found `cookie` and `header`",
+        ),
+        (one(r#"{"hosts":["a"],"override":[{"subset":"v1"}]}"#), "canaries[0].override[0]: expected exactly one of `header` and `cookie`"),
+        (
+            one(r#"{"hosts":["a"],"override":[{"subset":"","header":{"name":"a","exact":"b"}}]}"#),
+            "canaries[0].override[0].subset: expected a name of letters",
+        ),
+        (
+            one(r#"{"hosts":["a"],"override":[{"subset":"v1","header":{"name":"a","exact":1}}]}"#),
+            "canaries[0].override[0].header.exact: expected a string, found a number",
+        ),
+    ];
+    for (json, expected) in cases {
+        let error = Policy::parse(json.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{json}\n{error}\n{expected}");
+    }
+    assert_eq!(Policy::parse(b"{\"\xff").unwrap_err().to_string(), ".: expected UTF-8, not so at byte 2");
+}
+
+#[test]
+fn compiles_what_the_control_plane_read_as_it_compiles_the_filters_json() {
+    let json = format!(r#"{{"version":1,"canaries":[{{"hosts":["{HOST}"],"stable":"v2","train":"autumn",{OVERRIDES}}}]}}"#);
+    let config: Config = serde_json::from_str(&json).unwrap();
+    assert_eq!(Policy::try_from(&config), Policy::parse(json.as_bytes()));
+    assert_eq!(Policy::parse(&serde_json::to_vec(&config).unwrap()), Policy::parse(json.as_bytes()));
+}

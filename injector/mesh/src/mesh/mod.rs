@@ -1,0 +1,92 @@
+//! What the user meant: all objects, validated and joined.
+
+mod analysis;
+pub mod host;
+pub mod plugin;
+pub mod policy;
+pub mod rule;
+pub mod service;
+pub mod virtual_service;
+pub mod workload;
+
+use crate::finding::Finding;
+use crate::object::{Kind, Objects};
+use plugin::Plugin;
+use rule::Rule;
+use service::Service;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use virtual_service::VirtualService;
+use workload::Workload;
+
+/// The namespace whose plugins and rules concern the whole mesh (Istio's root namespace).
+pub const ROOT_NAMESPACE: &str = "istio-system";
+
+/// Settings of the mesh that come from no object.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The DNS domain, usually `cluster.local`.
+    pub domain: String,
+    /// The modules of this release: `weir-canary` and `weir-locality`, each to a file that the proxies can read.
+    pub modules: BTreeMap<String, PathBuf>,
+}
+
+/// The whole mesh. All names of hosts are full names.
+#[derive(Clone, Debug, Default)]
+pub struct Mesh {
+    /// The DNS domain, usually `cluster.local`.
+    pub domain: String,
+    /// By full name.
+    pub services: BTreeMap<String, Service>,
+    /// The running pods.
+    pub workloads: Vec<Workload>,
+    /// In Istio's order: oldest first, then by name and namespace.
+    pub virtual_services: Vec<VirtualService>,
+    /// DestinationRules of one host and namespace united, in the same order.
+    pub rules: Vec<Rule>,
+    /// Gateways by `namespace/name`.
+    pub gateways: BTreeMap<String, crate::object::gateway::Gateway>,
+    /// WasmPlugins in the order in which their filters run.
+    pub plugins: Vec<Plugin>,
+}
+
+/// Joins all objects into a mesh, and reports what does not fit together.
+pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let gateways = objects.iter().filter_map(|object| match &object.kind {
+        Kind::Gateway(gateway) => Some((format!("{}/{}", object.key.namespace, object.key.name), gateway.clone())),
+        _ => None,
+    });
+    let mesh = Mesh {
+        domain: options.domain.clone(),
+        services: service::build(objects, &options.domain),
+        workloads: workload::build(objects),
+        virtual_services: virtual_service::build(objects, &options.domain),
+        rules: rule::build(objects, &options.domain),
+        gateways: gateways.collect(),
+        plugins: plugin::build(objects, options, &mut findings),
+    };
+    analysis::analyze(&mesh, objects, &mut findings);
+    findings.sort_by(|a, b| (&a.place, &a.field).cmp(&(&b.place, &b.field)));
+    (mesh, findings)
+}
+
+impl Mesh {
+    /// The workload of a pod.
+    pub fn workload(&self, namespace: &str, pod: &str) -> Option<&Workload> {
+        self.workloads.iter().find(|workload| workload.namespace == namespace && workload.name == pod)
+    }
+
+    /// The rule that holds for calls from a namespace to a host (`istio-semantics` 2): the client's namespace, then the
+    /// service's, then the root namespace; the first of them with any match, and in it the most specific host.
+    pub fn rule(&self, client_namespace: &str, host: &str) -> Option<&Rule> {
+        let service_namespace = self.services.get(host).map_or("", |service| service.namespace.as_str());
+        let best_in = |namespace: &str| {
+            let visible =
+                |rule: &&Rule| rule.namespace == namespace && rule.is_visible_in(client_namespace) && host::matches(&rule.host, host);
+            self.rules.iter().filter(visible).max_by_key(|rule| host::specificity(&rule.host))
+        };
+        let own = if client_namespace == ROOT_NAMESPACE { None } else { best_in(client_namespace) };
+        own.or_else(|| best_in(service_namespace)).or_else(|| best_in(ROOT_NAMESPACE))
+    }
+}

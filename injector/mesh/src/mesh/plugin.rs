@@ -1,0 +1,149 @@
+//! WasmPlugins: which filter runs where, and Weir's own policies in them.
+
+use super::service::subset_of;
+use super::workload::Workload;
+use super::{Options, ROOT_NAMESPACE};
+use crate::finding::{Finding, Severity};
+use crate::object::wasm_plugin::{FailStrategy, Mode, Phase, WasmPlugin};
+use crate::object::{Kind, Object, Objects};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use weir_policy::{canary, locality};
+
+/// The name of the canary filter's module.
+pub const CANARY: &str = "weir-canary";
+/// The name of the locality filter's module.
+pub const LOCALITY: &str = "weir-locality";
+
+/// A filter and the workloads that it concerns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// `metadata.namespace`; the root namespace concerns all.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// Labels of the workloads; empty: all.
+    pub selector: BTreeMap<String, String>,
+    /// Where in the chain, first.
+    pub phase: Phase,
+    /// Where in the phase: higher first.
+    pub priority: i32,
+    /// Whether it concerns requests that the workload makes (and those of a gateway).
+    pub client: bool,
+    /// Whether it concerns requests that the workload gets.
+    pub server: bool,
+    /// The module, as a file that the proxies can read.
+    pub module: PathBuf,
+    /// What runs.
+    pub filter: Filter,
+    /// The user's object.
+    pub object: String,
+}
+
+/// What a plugin runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Weir's canary filter.
+    Canary(canary::Config),
+    /// Weir's locality filter.
+    Locality(locality::Config),
+    /// A module of the user's.
+    Foreign {
+        /// `pluginName`: the root id.
+        name: String,
+        /// `pluginConfig`.
+        config: Option<serde_json::Value>,
+        /// What happens when it fails.
+        fail: FailStrategy,
+    },
+}
+
+impl Plugin {
+    /// The filter's name in a chain and its resource's name, as Istio has it.
+    pub fn resource_name(&self) -> String {
+        format!("{}.{}", self.namespace, self.name)
+    }
+
+    /// Whether it concerns a workload.
+    pub fn selects(&self, workload: &Workload) -> bool {
+        (self.namespace == ROOT_NAMESPACE || self.namespace == workload.namespace) && subset_of(&self.selector, &workload.labels)
+    }
+}
+
+/// The module that a url names: the last segment of its path, without tag and `.wasm`.
+pub(crate) fn module_name(url: &str) -> &str {
+    let last = url.rsplit('/').next().unwrap_or(url);
+    let name = last.split(['@', ':']).next().unwrap_or(last);
+    name.strip_suffix(".wasm").unwrap_or(name)
+}
+
+/// The policy of one of Weir's own modules, or none for another module; an error names the JSON path.
+pub(crate) fn own_policy(plugin: &WasmPlugin) -> Option<Result<Filter, weir_policy::Error>> {
+    let json = plugin.plugin_config.clone().unwrap_or_default().to_string();
+    match module_name(&plugin.url) {
+        CANARY => Some(canary::Policy::read(json.as_bytes()).map(Filter::Canary)),
+        LOCALITY => Some(locality::Policy::read(json.as_bytes()).map(Filter::Locality)),
+        _ => None,
+    }
+}
+
+pub(super) fn build(objects: &Objects, options: &Options, findings: &mut Vec<Finding>) -> Vec<Plugin> {
+    let mut plugins = Vec::new();
+    for object in objects.iter() {
+        if let Kind::WasmPlugin(plugin) = &object.kind {
+            match resolve(object, plugin, options) {
+                Ok(plugin) => plugins.push(plugin),
+                Err(message) => findings.push(object.finding(Severity::Warning, None, "spec.url", message)),
+            }
+        }
+    }
+    plugins.sort_by_key(|plugin| (plugin.phase, Reverse(plugin.priority), plugin.resource_name()));
+    plugins
+}
+
+fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Plugin, String> {
+    let name = module_name(&plugin.url);
+    let own = own_policy(plugin).and_then(Result::ok);
+    let module = match (&own, plugin.url.strip_prefix("file://")) {
+        (Some(_), _) => options
+            .modules
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("the module {name} is missing, so the plugin has no effect: run `make wasm`"))?,
+        (None, Some(path)) => path.into(),
+        (None, None) => return Err("Weir reads modules from file:// only; the plugin has no effect".into()),
+    };
+    let modes: Vec<Mode> = plugin.matches.iter().map(|selector| selector.mode).collect();
+    let concerns =
+        |mode: Mode| modes.is_empty() || modes.iter().any(|own| *own == mode || matches!(own, Mode::ClientAndServer | Mode::Undefined));
+    Ok(Plugin {
+        namespace: object.key.namespace.clone(),
+        name: object.key.name.clone(),
+        selector: plugin.selector.clone().unwrap_or_default().match_labels,
+        phase: plugin.phase,
+        priority: plugin.priority.unwrap_or_default(),
+        client: concerns(Mode::Client),
+        // Weir's own filters choose where a request goes: that is settled when it arrives.
+        server: own.is_none() && concerns(Mode::Server),
+        module,
+        filter: own.unwrap_or_else(|| Filter::Foreign {
+            name: plugin.plugin_name.clone(),
+            config: plugin.plugin_config.clone(),
+            fail: plugin.fail_strategy,
+        }),
+        object: object.key.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::module_name;
+
+    #[test]
+    fn a_module_is_named_by_the_last_segment_of_its_url() {
+        for url in ["file:///etc/weir/weir-canary.wasm", "oci://hub/weir/weir-canary:v1", "hub/weir-canary@sha256:00", "weir-canary"] {
+            assert_eq!(module_name(url), "weir-canary", "{url}");
+        }
+    }
+}

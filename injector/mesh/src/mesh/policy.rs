@@ -1,0 +1,136 @@
+//! What a user's policies mean on one workload: full names, the workload's own place, the order of the zones.
+
+use super::host::{full_name, matches};
+use super::plugin::{Filter, Plugin};
+use super::virtual_service::VirtualService;
+use super::workload::{Locality, Workload};
+use super::{Mesh, ROOT_NAMESPACE};
+use crate::xds::priority;
+use std::collections::{BTreeMap, BTreeSet};
+use weir_policy::{canary, locality};
+
+/// The policies that hold on one workload, compiled for it.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    /// The filters that its outgoing requests pass, in order, with the JSON that each is sent.
+    pub client: Vec<(Plugin, String)>,
+    /// The filters that its incoming requests pass.
+    pub server: Vec<(Plugin, String)>,
+    /// By host of a destination.
+    canaries: BTreeMap<String, canary::Canary>,
+    /// Hosts with a locality policy.
+    localities: BTreeSet<String>,
+}
+
+impl Policies {
+    /// The policies of a workload.
+    pub fn of(mesh: &Mesh, workload: &Workload) -> Policies {
+        let mut policies = Policies::default();
+        for plugin in mesh.plugins.iter().filter(|plugin| plugin.selects(workload)) {
+            let config = match &plugin.filter {
+                Filter::Canary(config) => policies.add_canary(mesh, plugin, config),
+                Filter::Locality(config) => policies.add_locality(mesh, workload, plugin, config),
+                Filter::Foreign { config, .. } => config.as_ref().map(ToString::to_string).unwrap_or_default(),
+            };
+            if plugin.client {
+                policies.client.push((plugin.clone(), config.clone()));
+            }
+            if plugin.server {
+                policies.server.push((plugin.clone(), config));
+            }
+        }
+        policies
+    }
+
+    /// The canary policy for destinations of a host.
+    pub fn canary(&self, host: &str) -> Option<&canary::Canary> {
+        self.canaries.get(host)
+    }
+
+    /// Whether a locality policy holds for a host: its clusters get priorities by locality and zones to choose from.
+    pub fn has_locality(&self, host: &str) -> bool {
+        self.localities.contains(host)
+    }
+
+    /// Whether any locality policy holds.
+    pub fn has_any_locality(&self) -> bool {
+        !self.localities.is_empty()
+    }
+
+    fn add_canary(&mut self, mesh: &Mesh, plugin: &Plugin, config: &canary::Config) -> String {
+        let mut compiled = canary::Config { version: config.version, canaries: Vec::new() };
+        for canary in &config.canaries {
+            let named: Vec<String> = canary.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
+            let mut hosts: Vec<String> = named.iter().filter(|host| !host.contains('*')).cloned().collect();
+            hosts.extend(destinations(mesh, plugin, &named));
+            let hosts = unclaimed(hosts, |host| self.canaries.contains_key(host));
+            if hosts.is_empty() {
+                continue;
+            }
+            // The users' order is drawn from the train: from the service's name where the policy names none, so that other hosts move nobody.
+            let train = canary.train.clone().or_else(|| named.first().cloned());
+            let canary = canary::Canary { hosts, train, ..canary.clone() };
+            self.canaries.extend(canary.hosts.iter().map(|host| (host.clone(), canary.clone())));
+            compiled.canaries.push(canary);
+        }
+        serde_json::to_string(&compiled).unwrap_or_default()
+    }
+
+    fn add_locality(&mut self, mesh: &Mesh, workload: &Workload, plugin: &Plugin, config: &locality::Config) -> String {
+        let own = &workload.locality;
+        let locality = locality::Locality { region: own.region.clone(), zone: own.zone.clone() };
+        let locality = (!own.zone.is_empty()).then_some(locality);
+        let mut compiled = locality::Config { version: config.version, locality, services: Vec::new() };
+        for service in &config.services {
+            let named: Vec<String> = service.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
+            let hosts = mesh.services.keys().filter(|host| named.iter().any(|pattern| matches(pattern, host))).cloned().collect();
+            for host in unclaimed(hosts, |host| self.localities.contains(host)) {
+                let zones = zones(mesh, workload, &host);
+                self.localities.insert(host.clone());
+                // Services whose zones come in the same order share an entry.
+                match compiled.services.iter_mut().find(|known| known.served_by == service.served_by && known.zones == zones) {
+                    Some(known) => known.hosts.push(host),
+                    None => compiled.services.push(locality::Service { hosts: vec![host], zones, ..service.clone() }),
+                }
+            }
+        }
+        serde_json::to_string(&compiled).unwrap_or_default()
+    }
+}
+
+/// The services that requests for the named hosts end at: the hosts that are services, and the destinations of their VirtualServices.
+fn destinations(mesh: &Mesh, plugin: &Plugin, named: &[String]) -> Vec<String> {
+    let is_named = |host: &str| named.iter().any(|pattern| matches(pattern, host));
+    let concerns = |service: &&VirtualService| {
+        (plugin.namespace == ROOT_NAMESPACE || service.is_visible_in(&plugin.namespace)) && service.hosts.iter().any(|host| is_named(host))
+    };
+    let routes = mesh.virtual_services.iter().filter(concerns).flat_map(|service| &service.http);
+    let routed = routes.flat_map(|route| &route.route).map(|choice| choice.destination.host.clone());
+    let services = mesh.services.keys().filter(|host| is_named(host)).cloned();
+    let found: BTreeSet<String> = services.chain(routed).collect();
+    found.into_iter().collect()
+}
+
+/// Each host once, and none that an earlier policy has taken.
+fn unclaimed(hosts: Vec<String>, taken: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    hosts.into_iter().filter(|host| !taken(host) && seen.insert(host.clone())).collect()
+}
+
+/// The other zones where a service's pods are, ready or not (so that a pod that goes changes no filter's configuration),
+/// in the order in which they fail over.
+fn zones(mesh: &Mesh, workload: &Workload, host: &str) -> Vec<String> {
+    let Some(service) = mesh.services.get(host) else { return Vec::new() };
+    let setting = priority::setting(mesh, workload, host);
+    let localities: BTreeSet<Locality> = mesh
+        .workloads
+        .iter()
+        .filter(|pod| service.selects(&pod.namespace, &pod.labels) && !pod.locality.zone.is_empty())
+        .map(|pod| Locality { sub_zone: String::new(), ..pod.locality.clone() })
+        .filter(|locality| locality.zone_name() != workload.locality.zone_name())
+        .collect();
+    let mut ranked: Vec<_> =
+        localities.into_iter().map(|locality| (priority::rank(&workload.locality, &locality, &setting), locality.zone_name())).collect();
+    ranked.sort();
+    ranked.into_iter().map(|(_, name)| name).collect()
+}

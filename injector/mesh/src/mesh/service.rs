@@ -1,0 +1,177 @@
+//! Kubernetes Services as the mesh sees them.
+
+use crate::object::{Kind, Objects};
+use k8s_openapi::api::core::v1::{Service as K8sService, ServicePort as K8sPort};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A service of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Full name.
+    pub host: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// ClusterIPs; none for a headless Service.
+    pub addresses: Vec<IpAddr>,
+    /// The labels that a pod must have to be an endpoint; empty: none is.
+    pub selector: BTreeMap<String, String>,
+    /// Ports.
+    pub ports: Vec<Port>,
+}
+
+/// A port of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The Service's port.
+    pub number: u16,
+    /// Its name, may be empty.
+    pub name: String,
+    /// Where the pods listen.
+    pub target: Target,
+    /// What is spoken.
+    pub protocol: Protocol,
+}
+
+/// Where a pod listens: a number, or the name of a container's port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A number.
+    Number(u16),
+    /// A name.
+    Name(String),
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2, gRPC.
+    Http2,
+    /// Bytes.
+    Tcp,
+    /// Not declared: found out from the first bytes.
+    Sniffed,
+}
+
+impl Protocol {
+    /// Whether requests are routed (known or found out to be HTTP).
+    pub fn may_be_http(self) -> bool {
+        self != Protocol::Tcp
+    }
+
+    /// By appProtocol, else by the port name's prefix, else by well-known numbers, else sniffed
+    /// (<https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/>).
+    pub fn of(app_protocol: Option<&str>, name: &str, number: u16) -> Protocol {
+        let by_word = |word: &str| match word.to_ascii_lowercase().as_str() {
+            "http" | "kubernetes.io/ws" => Some(Protocol::Http),
+            "http2" | "grpc" | "grpc-web" | "kubernetes.io/h2c" => Some(Protocol::Http2),
+            "tcp" | "tls" | "https" | "mongo" | "mysql" | "redis" | "kubernetes.io/wss" => Some(Protocol::Tcp),
+            _ => None,
+        };
+        let prefix = if name.starts_with("grpc-web") { "grpc-web" } else { name.split('-').next().unwrap_or(name) };
+        match app_protocol.and_then(by_word).or_else(|| by_word(prefix)) {
+            Some(protocol) => protocol,
+            None if matches!(number, 25 | 53 | 3306 | 27017) => Protocol::Tcp,
+            None => Protocol::Sniffed,
+        }
+    }
+}
+
+impl Service {
+    /// The port of that number.
+    pub fn port(&self, number: u16) -> Option<&Port> {
+        self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// Whether a pod of these labels and this namespace is one of the service's.
+    pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.namespace == namespace && !self.selector.is_empty() && subset_of(&self.selector, labels)
+    }
+}
+
+/// Whether every label that is wanted is there.
+pub fn subset_of(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+pub(super) fn build(objects: &Objects, domain: &str) -> BTreeMap<String, Service> {
+    let mut addresses: BTreeMap<(&str, &str), Vec<IpAddr>> = BTreeMap::new();
+    for object in objects.iter() {
+        if let Kind::IpAddress(address) = &object.kind
+            && let Some(parent) = address.spec.as_ref().map(|spec| &spec.parent_ref)
+            && let Ok(ip) = object.key.name.parse()
+        {
+            addresses.entry((parent.namespace.as_deref().unwrap_or_default(), parent.name.as_str())).or_default().push(ip);
+        }
+    }
+    let services = objects.iter().filter_map(|object| match &object.kind {
+        Kind::Service(service) => {
+            let (name, namespace) = (&object.key.name, &object.key.namespace);
+            let assigned = addresses.get(&(namespace.as_str(), name.as_str())).cloned().unwrap_or_default();
+            Some(of_kubernetes(service, name, namespace, domain, assigned))
+        }
+        _ => None,
+    });
+    services.map(|service| (service.host.clone(), service)).collect()
+}
+
+fn of_kubernetes(service: &K8sService, name: &str, namespace: &str, domain: &str, assigned: Vec<IpAddr>) -> Service {
+    let spec = service.spec.clone().unwrap_or_default();
+    let headless = spec.cluster_ip.as_deref() == Some("None");
+    let own: Vec<IpAddr> = spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip).filter_map(|ip| ip.parse().ok()).take(1).collect();
+    let addresses = match (headless, own.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, false) => own,
+        (false, true) => assigned,
+    };
+    Service {
+        host: format!("{name}.{namespace}.svc.{domain}"),
+        name: name.into(),
+        namespace: namespace.into(),
+        addresses,
+        selector: spec.selector.unwrap_or_default(),
+        ports: spec.ports.unwrap_or_default().iter().filter_map(port).collect(),
+    }
+}
+
+fn port(port: &K8sPort) -> Option<Port> {
+    if port.protocol.as_deref().is_some_and(|protocol| protocol != "TCP") {
+        return None;
+    }
+    let number = u16::try_from(port.port).ok()?;
+    let name = port.name.clone().unwrap_or_default();
+    let target = match &port.target_port {
+        None => Target::Number(number),
+        Some(IntOrString::Int(target)) => Target::Number(u16::try_from(*target).ok()?),
+        Some(IntOrString::String(target)) => target.parse().map_or_else(|_| Target::Name(target.clone()), Target::Number),
+    };
+    Some(Port { number, protocol: Protocol::of(port.app_protocol.as_deref(), &name, number), name, target })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Protocol::{self, *};
+
+    #[test]
+    fn protocol_is_the_app_protocol_then_the_names_prefix_then_the_number() {
+        for (app, name, number, expected) in [
+            (None, "http", 1, Http),
+            (None, "http-product", 1, Http),
+            (None, "grpc-x", 1, Http2),
+            (None, "http2", 1, Http2),
+            (None, "tcp", 80, Tcp),
+            (Some("tcp"), "http", 80, Tcp),
+            (Some("unknown/thing"), "http", 80, Http),
+            (None, "", 3306, Tcp),
+            (None, "", 80, Sniffed),
+            (None, "httpx", 80, Sniffed),
+        ] {
+            assert_eq!(Protocol::of(app, name, number), expected, "{app:?} {name} {number}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Running pods: where they are and what they are.
+
+use super::service::{Port, Target};
+use crate::object::{Kind, Objects};
+use k8s_openapi::api::core::v1::Pod;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// A running pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// `status.podIP`.
+    pub address: IpAddr,
+    /// Where it runs.
+    pub locality: Locality,
+    /// Whether it serves: the condition `Ready`.
+    pub ready: bool,
+    /// Container ports by name.
+    pub named_ports: BTreeMap<String, u16>,
+}
+
+/// Region, zone and subzone; empty where unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Locality {
+    /// For example `eu-west`.
+    pub region: String,
+    /// For example `eu-west-1`.
+    pub zone: String,
+    /// For example `rack-7`.
+    pub sub_zone: String,
+}
+
+impl Locality {
+    /// `region/zone/subzone`; parts may be missing.
+    pub fn parse(text: &str) -> Locality {
+        let mut parts = text.split('/').map(str::to_string);
+        let mut part = || parts.next().unwrap_or_default();
+        Locality { region: part(), zone: part(), sub_zone: part() }
+    }
+
+    /// `region/zone`: how the locality filter names a zone.
+    pub fn zone_name(&self) -> String {
+        format!("{}/{}", self.region, self.zone)
+    }
+}
+
+impl fmt::Display for Locality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.region, self.zone, self.sub_zone)
+    }
+}
+
+impl Workload {
+    /// The number of the port where the pod listens for a service's port.
+    pub fn target_port(&self, port: &Port) -> Option<u16> {
+        match &port.target {
+            Target::Number(number) => Some(*number),
+            Target::Name(name) => self.named_ports.get(name).copied(),
+        }
+    }
+}
+
+pub(super) fn build(objects: &Objects) -> Vec<Workload> {
+    let pods = objects.iter().filter_map(|object| match &object.kind {
+        Kind::Pod(pod) => of_pod(pod, &object.key.name, &object.key.namespace),
+        _ => None,
+    });
+    pods.collect()
+}
+
+fn of_pod(pod: &Pod, name: &str, namespace: &str) -> Option<Workload> {
+    let status = pod.status.as_ref()?;
+    let address = status.pod_ip.as_ref()?.parse().ok()?;
+    let labels = pod.metadata.labels.clone().unwrap_or_default();
+    let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ports = pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.ports.iter().flatten());
+    let named_ports = ports.filter_map(|port| Some((port.name.clone()?, u16::try_from(port.container_port).ok()?))).collect();
+    Some(Workload { name: name.into(), namespace: namespace.into(), locality: locality(&labels), labels, address, ready, named_ports })
+}
+
+/// Istio's order: the pod's own label, else region and zone, which Kubernetes 1.35 copies from the node to the pod.
+/// A label's value cannot hold `/`, so Istio writes `region.zone.subzone` there.
+fn locality(labels: &BTreeMap<String, String>) -> Locality {
+    let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    for name in ["topology.istio.io/locality", "istio-locality"] {
+        if let Some(text) = labels.get(name) {
+            return Locality::parse(&if text.contains('/') { text.clone() } else { text.replace('.', "/") });
+        }
+    }
+    Locality {
+        region: label("topology.kubernetes.io/region"),
+        zone: label("topology.kubernetes.io/zone"),
+        sub_zone: label("topology.istio.io/subzone"),
+    }
+}

@@ -1,0 +1,215 @@
+//! Listeners (LDS) for what a node sends: one port that all is redirected to, and behind it one listener per service port;
+//! and the ports of a gateway.
+
+use super::lookup::{cluster_name, port_number};
+use super::{View, any, boolean, cluster, http, socket_address, uint, virtual_host};
+use crate::mesh::service::{Port, Protocol, Service, subset_of};
+use crate::mesh::virtual_service::MESH;
+use crate::object::gateway::Server;
+use crate::object::virtual_service::{L4Match, RouteDestination, TcpRoute};
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType as ListenerFilterConfig;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter, filter};
+use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{ClusterSpecifier, WeightedCluster};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where all that a pod sends is redirected to.
+pub(crate) const OUTBOUND_PORT: u16 = 15001;
+/// A cluster without endpoints.
+pub(crate) const BLACK_HOLE: &str = "BlackHoleCluster";
+/// What Envoy's HTTP inspector calls HTTP.
+pub(crate) const HTTP_PROTOCOLS: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
+
+/// A listener and the user's objects that it was made from.
+pub(crate) type Made = (Listener, BTreeSet<String>);
+
+/// The listeners of a sidecar for what its pod sends, and the ports that need a route configuration.
+pub(crate) fn outbound(view: &View) -> (Vec<Made>, BTreeSet<u16>) {
+    let mut http_ports = BTreeSet::new();
+    let mut listeners = vec![(virtual_outbound(), BTreeSet::new())];
+    for service in view.mesh.services.values() {
+        for port in &service.ports {
+            let objects = BTreeSet::from([format!("Service {}/{}", service.namespace, service.name)]);
+            match port.protocol {
+                Protocol::Http | Protocol::Http2 => {
+                    http_ports.insert(port.number);
+                }
+                Protocol::Tcp | Protocol::Sniffed => {
+                    if port.protocol == Protocol::Sniffed {
+                        http_ports.insert(port.number);
+                    }
+                    listeners.extend(per_address(view, service, port).into_iter().map(|listener| (listener, objects.clone())));
+                }
+            }
+        }
+    }
+    listeners.extend(http_ports.iter().map(|port| (of_port(view, *port), BTreeSet::new())));
+    (listeners, http_ports)
+}
+
+/// The listeners of a gateway, with the servers of each port (those of all Gateways that select it, by `namespace/name`).
+pub(crate) fn gateway<'a>(view: &View<'a>) -> Vec<(Made, u16, Vec<(String, &'a Server)>)> {
+    let mut by_port: BTreeMap<u16, Vec<(String, &Server)>> = BTreeMap::new();
+    for (name, gateway) in &view.mesh.gateways {
+        if subset_of(&gateway.selector, &view.workload.labels) {
+            for server in &gateway.servers {
+                by_port.entry(server.port.number).or_default().push((name.clone(), server));
+            }
+        }
+    }
+    let listener = |(port, servers): (u16, Vec<(String, &'a Server)>)| {
+        let bind = bind_port(view, port);
+        let stat_prefix = format!("outbound_0.0.0.0_{bind}");
+        let is_http = servers
+            .iter()
+            .any(|(_, server)| matches!(server.port.protocol.as_str(), "HTTP" | "HTTP2" | "GRPC" | "http" | "http2" | "grpc"));
+        let filter = if is_http {
+            http::outbound(view, &stat_prefix, &gateway_routes(bind), true)
+        } else {
+            gateway_tcp(view, &stat_prefix, &servers, port)?
+        };
+        let objects = servers.iter().map(|(name, _)| format!("Gateway {name}")).collect();
+        let listener = Listener { bind_to_port: None, ..named(&format!("0.0.0.0_{bind}"), "0.0.0.0", bind, vec![filter]) };
+        Some(((listener, objects), port, if is_http { servers } else { Vec::new() }))
+    };
+    by_port.into_iter().filter_map(listener).collect()
+}
+
+/// The name of a gateway port's route configuration, after the port that it listens on.
+pub(crate) fn gateway_routes(bind: u16) -> String {
+    format!("http.{bind}")
+}
+
+/// The port that a gateway's pod listens on for a server's port: the target of a Service with that port, else the port itself.
+pub(crate) fn bind_port(view: &View, port: u16) -> u16 {
+    let services = view.mesh.services.values().filter(|service| service.selects(&view.workload.namespace, &view.workload.labels));
+    services.filter_map(|service| view.workload.target_port(service.port(port)?)).next().unwrap_or(port)
+}
+
+fn virtual_outbound() -> Listener {
+    let own = FilterChainMatch { destination_port: uint(OUTBOUND_PORT.into()), ..Default::default() };
+    let black_hole = FilterChain {
+        name: "virtualOutbound-blackhole".into(),
+        filter_chain_match: Some(own),
+        filters: vec![tcp("blackhole", ClusterSpecifier::Cluster(BLACK_HOLE.into()))],
+        ..Default::default()
+    };
+    let pass =
+        chain("virtualOutbound-catchall-tcp", vec![tcp(cluster::PASSTHROUGH, ClusterSpecifier::Cluster(cluster::PASSTHROUGH.into()))]);
+    Listener {
+        name: "virtualOutbound".into(),
+        address: Some(socket_address("0.0.0.0", OUTBOUND_PORT)),
+        use_original_dst: boolean(true),
+        filter_chains: vec![black_hole, pass],
+        traffic_direction: TrafficDirection::Outbound.into(),
+        ..Default::default()
+    }
+}
+
+/// All HTTP services of a port: told apart by the request's host.
+fn of_port(view: &View, port: u16) -> Listener {
+    let filter = http::outbound(view, &format!("outbound_0.0.0.0_{port}"), &port.to_string(), false);
+    let mut listener = named(&format!("0.0.0.0_{port}"), "0.0.0.0", port, vec![filter]);
+    // Requests to a host that is no service of the mesh may speak anything here.
+    let pass = chain("passthrough", vec![tcp(cluster::PASSTHROUGH, ClusterSpecifier::Cluster(cluster::PASSTHROUGH.into()))]);
+    sniff(&mut listener, pass);
+    listener
+}
+
+/// A service whose bytes are not known to be HTTP: told apart by its address.
+fn per_address(view: &View, service: &Service, port: &Port) -> Vec<Listener> {
+    let listener = |address: String| {
+        let name = format!("{address}_{}", port.number);
+        let bytes = chain("tcp", vec![tcp(&cluster_name(port.number, "", &service.host), tcp_clusters(view, service, port))]);
+        if port.protocol == Protocol::Tcp {
+            return Listener { filter_chains: vec![bytes], ..named(&name, &address, port.number, Vec::new()) };
+        }
+        let http = http::outbound(view, &format!("outbound_{name}"), &port.number.to_string(), false);
+        let mut listener = named(&name, &address, port.number, vec![http]);
+        sniff(&mut listener, bytes);
+        listener
+    };
+    if !service.addresses.is_empty() {
+        return service.addresses.iter().map(|address| listener(address.to_string())).collect();
+    }
+    // A headless service is called by its pods' addresses.
+    let pods = view.mesh.workloads.iter().filter(|pod| pod.ready && service.selects(&pod.namespace, &pod.labels));
+    let same_port = pods.filter(|pod| pod.target_port(port) == Some(port.number) && pod.address != view.workload.address);
+    same_port.map(|pod| listener(pod.address.to_string())).collect()
+}
+
+/// HTTP takes the listener's own chain, everything else `otherwise`.
+fn sniff(listener: &mut Listener, otherwise: FilterChain) {
+    for chain in &mut listener.filter_chains {
+        chain.filter_chain_match =
+            Some(FilterChainMatch { application_protocols: HTTP_PROTOCOLS.map(String::from).into(), ..Default::default() });
+    }
+    listener.default_filter_chain = Some(otherwise);
+    listener.listener_filters.push(http_inspector());
+}
+
+pub(crate) fn http_inspector() -> ListenerFilter {
+    ListenerFilter {
+        name: "envoy.filters.listener.http_inspector".into(),
+        config_type: any(HttpInspector::default()).map(ListenerFilterConfig::TypedConfig),
+        ..Default::default()
+    }
+}
+
+fn tcp_clusters(view: &View, service: &Service, port: &Port) -> ClusterSpecifier {
+    let concerns = |matched: &L4Match| {
+        matched.port.is_none_or(|wanted| wanted == port.number)
+            && (matched.gateways.is_empty() || matched.gateways.iter().any(|name| name == MESH))
+    };
+    let routes = virtual_host::owner(view, &service.host).map(|owner| owner.tcp.as_slice()).unwrap_or_default();
+    let found = routes.iter().find(|route| route.matches.is_empty() || route.matches.iter().any(concerns));
+    match found {
+        Some(TcpRoute { route, .. }) if !route.is_empty() => tcp_destinations(view, route, port.number),
+        _ => ClusterSpecifier::Cluster(cluster_name(port.number, "", &service.host)),
+    }
+}
+
+fn tcp_destinations(view: &View, choices: &[RouteDestination], port: u16) -> ClusterSpecifier {
+    let name = |choice: &RouteDestination| {
+        cluster_name(port_number(view.mesh, &choice.destination, port), &choice.destination.subset, &choice.destination.host)
+    };
+    if let [only] = choices {
+        return ClusterSpecifier::Cluster(name(only));
+    }
+    let weighted =
+        choices.iter().map(|choice| (name(choice), choice.weight.unwrap_or_default().round() as u32)).filter(|(_, weight)| *weight > 0);
+    let clusters = weighted.map(|(name, weight)| ClusterWeight { name, weight, ..Default::default() }).collect();
+    ClusterSpecifier::WeightedClusters(WeightedCluster { clusters })
+}
+
+fn gateway_tcp(view: &View, stat_prefix: &str, servers: &[(String, &Server)], port: u16) -> Option<Filter> {
+    let routes =
+        view.mesh.virtual_services.iter().filter(|owner| servers.iter().any(|(name, _)| owner.is_for(name))).flat_map(|owner| &owner.tcp);
+    let concerns = |matched: &L4Match| matched.port.is_none_or(|wanted| wanted == port);
+    let mut found = routes.filter(|route| route.matches.is_empty() || route.matches.iter().any(concerns));
+    Some(tcp(stat_prefix, tcp_destinations(view, &found.next()?.route, port)))
+}
+
+fn named(name: &str, address: &str, port: u16, filters: Vec<Filter>) -> Listener {
+    Listener {
+        name: name.into(),
+        address: Some(socket_address(address, port)),
+        // Reached through virtualOutbound.
+        bind_to_port: boolean(false),
+        filter_chains: if filters.is_empty() { Vec::new() } else { vec![chain("http", filters)] },
+        traffic_direction: TrafficDirection::Outbound.into(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn chain(name: &str, filters: Vec<Filter>) -> FilterChain {
+    FilterChain { name: name.into(), filters, ..Default::default() }
+}
+
+pub(crate) fn tcp(stat_prefix: &str, clusters: ClusterSpecifier) -> Filter {
+    let proxy = TcpProxy { stat_prefix: stat_prefix.into(), cluster_specifier: Some(clusters), ..Default::default() };
+    Filter { name: "envoy.filters.network.tcp_proxy".into(), config_type: any(proxy).map(filter::ConfigType::TypedConfig) }
+}

@@ -1,0 +1,102 @@
+//! What one node sees of the mesh.
+
+use crate::mesh::Mesh;
+use crate::mesh::policy::Policies;
+use crate::mesh::rule::{Policy, Rule};
+use crate::mesh::service::{Port, Service};
+use crate::mesh::workload::Workload;
+use crate::object::destination_rule::{LocalityLbSetting, Subset};
+use crate::object::virtual_service::Destination;
+
+/// The mesh as one node sees it.
+pub(crate) struct View<'a> {
+    pub mesh: &'a Mesh,
+    pub workload: &'a Workload,
+    pub policies: Policies,
+}
+
+/// A group of endpoints that Envoy knows as one cluster.
+pub(crate) struct Target<'a> {
+    pub service: &'a Service,
+    pub port: &'a Port,
+    pub subset: Option<&'a Subset>,
+    pub rule: Option<&'a Rule>,
+    pub policy: Policy,
+    /// Set where priorities by locality apply.
+    pub locality: Option<LocalityLbSetting>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(mesh: &'a Mesh, workload: &'a Workload) -> View<'a> {
+        View { mesh, workload, policies: Policies::of(mesh, workload) }
+    }
+
+    /// All clusters of a service's port: the whole, then each subset.
+    pub fn targets(&self, service: &'a Service, port: &'a Port) -> Vec<Target<'a>> {
+        let rule = self.mesh.rule(&self.workload.namespace, &service.host);
+        let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
+        std::iter::once(None).chain(subsets.iter().map(Some)).map(|subset| self.target(service, port, rule, subset)).collect()
+    }
+
+    /// The cluster's target of a destination, if service, port and subset exist.
+    pub fn find(&self, destination: &Destination, listener_port: u16) -> Option<Target<'a>> {
+        let service = self.mesh.services.get(&destination.host)?;
+        let port = service.port(port_number(self.mesh, destination, listener_port))?;
+        let rule = self.mesh.rule(&self.workload.namespace, &service.host);
+        let subset = match destination.subset.as_str() {
+            "" => None,
+            name => Some(rule?.subset(name)?),
+        };
+        Some(self.target(service, port, rule, subset))
+    }
+
+    fn target(&self, service: &'a Service, port: &'a Port, rule: Option<&'a Rule>, subset: Option<&'a Subset>) -> Target<'a> {
+        let policy = rule.map(|rule| rule.policy(subset, port.number)).unwrap_or_default();
+        let setting = super::priority::of_policy(&policy);
+        // Istio activates locality load balancing by outlierDetection; a locality policy of ours does so too.
+        let active = policy.outlier_detection.is_some() || self.policies.has_locality(&service.host);
+        let locality = (active && setting.enabled != Some(false)).then_some(setting);
+        Target { service, port, subset, rule, policy, locality }
+    }
+}
+
+impl Target<'_> {
+    /// `outbound|PORT|SUBSET|HOST`.
+    pub fn cluster_name(&self) -> String {
+        cluster_name(self.port.number, self.subset.map_or("", |subset| &subset.name), &self.service.host)
+    }
+
+    /// The pods that serve it, each with its port.
+    pub fn endpoints<'m>(&self, mesh: &'m Mesh) -> Vec<(&'m Workload, u16)> {
+        let in_subset = |pod: &Workload| self.subset.is_none_or(|subset| crate::mesh::service::subset_of(&subset.labels, &pod.labels));
+        let pods = mesh.workloads.iter().filter(|pod| pod.ready && self.service.selects(&pod.namespace, &pod.labels) && in_subset(pod));
+        pods.filter_map(|pod| Some((pod, pod.target_port(self.port)?))).collect()
+    }
+
+    /// The user's objects that it was made from.
+    pub fn objects(&self) -> Vec<String> {
+        let service = format!("Service {}/{}", self.service.namespace, self.service.name);
+        self.rule.iter().flat_map(|rule| rule.objects.iter().cloned()).chain([service]).collect()
+    }
+
+    /// Whether its endpoints stand in several priorities, so that retries can leave a zone that fails.
+    pub fn has_priorities(&self, view: &View) -> bool {
+        self.locality.as_ref().is_some_and(|setting| super::priority::distribution(&view.workload.locality, setting).is_none())
+    }
+}
+
+/// Envoy's name of a cluster, as Istio has it.
+pub(crate) fn cluster_name(port: u16, subset: &str, host: &str) -> String {
+    format!("outbound|{port}|{subset}|{host}")
+}
+
+/// A destination's port: the one named, else the service's only one, else the listener's (`istio-semantics` 6).
+pub(crate) fn port_number(mesh: &Mesh, destination: &Destination, listener_port: u16) -> u16 {
+    if let Some(port) = &destination.port {
+        return port.number;
+    }
+    match mesh.services.get(&destination.host).map(|service| service.ports.as_slice()) {
+        Some([only]) => only.number,
+        _ => listener_port,
+    }
+}

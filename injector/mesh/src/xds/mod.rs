@@ -1,0 +1,64 @@
+//! The mesh as Envoy's resources: one file per kind of resource.
+
+pub(crate) mod cluster;
+pub(crate) mod endpoint;
+pub(crate) mod extension;
+pub(crate) mod http;
+pub(crate) mod inbound;
+pub(crate) mod intervals;
+pub(crate) mod listener;
+pub(crate) mod lookup;
+pub(crate) mod matching;
+pub(crate) mod priority;
+pub(crate) mod retry;
+pub(crate) mod route;
+pub(crate) mod virtual_host;
+
+use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, AggregatedConfigSource, ApiVersion, ConfigSource, SocketAddress, address, config_source,
+};
+use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, UInt32Value};
+use envoy_types::util::pack_any;
+use lookup::View;
+use prost::{Message, Name};
+
+/// The response header by which a sidecar says that the request never reached its app: the caller may send it elsewhere.
+pub(crate) const NOT_REACHED: &str = "x-weir-not-reached";
+
+pub(crate) fn any<T: Name + Message>(message: T) -> Option<Any> {
+    Some(pack_any(message))
+}
+
+pub(crate) fn uint(value: u32) -> Option<UInt32Value> {
+    Some(UInt32Value { value })
+}
+
+pub(crate) fn boolean(value: bool) -> Option<BoolValue> {
+    Some(BoolValue { value })
+}
+
+pub(crate) fn duration(value: std::time::Duration) -> Option<Duration> {
+    let nanos = i32::try_from(value.subsec_nanos()).unwrap_or_default();
+    Some(Duration { seconds: i64::try_from(value.as_secs()).unwrap_or(i64::MAX), nanos })
+}
+
+pub(crate) fn millis(value: u64) -> Option<Duration> {
+    duration(std::time::Duration::from_millis(value))
+}
+
+pub(crate) fn socket_address(ip: &str, port: u16) -> Address {
+    let port = Some(PortSpecifier::PortValue(port.into()));
+    let socket = SocketAddress { address: ip.into(), port_specifier: port, ..Default::default() };
+    Address { address: Some(address::Address::SocketAddress(socket)) }
+}
+
+/// "Over the same stream": how a resource asks for another by name. `wait` is how long Envoy holds back for a first answer.
+pub(crate) fn ads(wait: Option<Duration>) -> ConfigSource {
+    ConfigSource {
+        config_source_specifier: Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        resource_api_version: ApiVersion::V3.into(),
+        initial_fetch_timeout: wait,
+        ..Default::default()
+    }
+}

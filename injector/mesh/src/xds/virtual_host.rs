@@ -1,0 +1,141 @@
+//! Virtual hosts: the unit of the route model, so that each can be served alone (VHDS).
+
+use super::View;
+use super::{matching, route};
+use crate::mesh::host;
+use crate::mesh::service::Service;
+use crate::mesh::virtual_service::{MESH, VirtualService};
+use crate::object::gateway::Server;
+use crate::object::virtual_service::Destination;
+use envoy_types::pb::envoy::config::route::v3::virtual_host::TlsRequirementType;
+use envoy_types::pb::envoy::config::route::v3::{Route, VirtualHost, route as envoy_route, route_action};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// The virtual hosts of one port for a sidecar, with the user's objects behind them.
+pub(crate) fn of_sidecar(view: &View, port: u16) -> (Vec<VirtualHost>, BTreeSet<String>) {
+    let mut objects = BTreeSet::new();
+    let mut hosts = Vec::new();
+    let mut taken = BTreeSet::new();
+    let services = view.mesh.services.values().filter(|service| service.port(port).is_some_and(|port| port.protocol.may_be_http()));
+    for service in services {
+        let owner = owner(view, &service.host);
+        objects.insert(format!("Service {}/{}", service.namespace, service.name));
+        let routes = match owner {
+            Some(owner) if !owner.http.is_empty() => {
+                objects.insert(owner.object.clone());
+                route::of_virtual_service(view, &owner.http, MESH, port)
+            }
+            _ => route::default(view, Destination { host: service.host.clone(), ..Default::default() }, port),
+        };
+        hosts.push(virtual_host(format!("{}:{port}", service.host), domains(view, service), routes, &mut taken));
+    }
+    // Hosts that are no service of the mesh are known on port 80 alone (`istio-semantics` 14).
+    if port == 80 {
+        for owner in view.mesh.virtual_services.iter().filter(|owner| owner.is_for(MESH) && owner.is_visible_in(&view.workload.namespace)) {
+            for name in owner.hosts.iter().filter(|name| name.as_str() != "*" && !view.mesh.services.contains_key(*name)) {
+                objects.insert(owner.object.clone());
+                let routes = route::of_virtual_service(view, &owner.http, MESH, port);
+                hosts.push(virtual_host(format!("{name}:80"), vec![name.clone()], routes, &mut taken));
+            }
+        }
+    }
+    hosts.retain(|host| !host.domains.is_empty());
+    hosts.push(allow_any());
+    (hosts, objects)
+}
+
+/// The VirtualService that owns a host on sidecars: the most specific host, then the first in order; there is no merge (`istio-semantics` 7).
+pub(crate) fn owner<'a>(view: &View<'a>, name: &str) -> Option<&'a VirtualService> {
+    let visible = view.mesh.virtual_services.iter().filter(|owner| owner.is_for(MESH) && owner.is_visible_in(&view.workload.namespace));
+    let best = visible.enumerate().filter_map(|(order, owner)| {
+        let best = owner.hosts.iter().filter(|pattern| host::matches(pattern, name)).map(|pattern| host::specificity(pattern)).max()?;
+        Some(((best, Reverse(order)), owner))
+    });
+    best.max_by_key(|(key, _)| *key).map(|(_, owner)| owner)
+}
+
+/// The virtual hosts of a gateway's port: routes of all VirtualServices for one host, in order, catch-alls last.
+pub(crate) fn of_gateway(view: &View, servers: &[(String, &Server)], port: u16) -> (Vec<VirtualHost>, BTreeSet<String>) {
+    let mut objects = BTreeSet::new();
+    let mut by_domain: BTreeMap<String, (Vec<Route>, bool)> = BTreeMap::new();
+    for (gateway, server) in servers {
+        let redirects = server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
+        for owner in view.mesh.virtual_services.iter().filter(|owner| owner.is_for(gateway)) {
+            let domains: BTreeSet<String> =
+                owner.hosts.iter().flat_map(|name| server.hosts.iter().filter_map(move |own| common(own, name, gateway, owner))).collect();
+            for domain in domains {
+                objects.insert(owner.object.clone());
+                let entry = by_domain.entry(domain).or_default();
+                entry.0.extend(route::of_virtual_service(view, &owner.http, gateway, port));
+                entry.1 |= redirects;
+            }
+        }
+    }
+    let host = |(domain, (mut routes, redirects)): (String, (Vec<Route>, bool))| {
+        routes.sort_by_key(|route| route.r#match.as_ref().is_some_and(matching::is_catch_all));
+        let require_tls = if redirects { TlsRequirementType::All } else { TlsRequirementType::None };
+        VirtualHost {
+            name: format!("{domain}:{port}"),
+            domains: vec![domain],
+            routes,
+            require_tls: require_tls.into(),
+            ..Default::default()
+        }
+    };
+    (by_domain.into_iter().map(host).collect(), objects)
+}
+
+/// What a server's host (`[NAMESPACE/]HOST`) and a VirtualService's have in common: the narrower of the two.
+fn common(server_host: &str, name: &str, gateway: &str, owner: &VirtualService) -> Option<String> {
+    let (namespace, server_host) = server_host.split_once('/').unwrap_or(("*", server_host));
+    let own = gateway.split('/').next().unwrap_or_default();
+    if namespace != "*" && owner.namespace != if namespace == "." { own } else { namespace } {
+        return None;
+    }
+    if host::matches(server_host, name) {
+        return Some(name.to_string());
+    }
+    host::matches(name, server_host).then(|| server_host.to_string())
+}
+
+/// A domain that two virtual hosts claim would make Envoy refuse them all: the first keeps it.
+fn virtual_host(name: String, mut domains: Vec<String>, routes: Vec<Route>, taken: &mut BTreeSet<String>) -> VirtualHost {
+    domains.retain(|domain| taken.insert(domain.clone()));
+    VirtualHost { name, domains, routes, ..Default::default() }
+}
+
+/// How callers may write a service's name: shorter within its namespace; and its addresses.
+fn domains(view: &View, service: &Service) -> Vec<String> {
+    let (name, namespace) = (&service.name, &service.namespace);
+    let mut domains = vec![service.host.clone()];
+    if *namespace == view.workload.namespace {
+        domains.push(name.clone());
+    }
+    domains.extend([format!("{name}.{namespace}"), format!("{name}.{namespace}.svc")]);
+    domains.extend(service.addresses.iter().map(|address| match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }));
+    if service.addresses.is_empty() {
+        domains.push(format!("*.{}", service.host));
+    }
+    domains
+}
+
+/// Istio's ALLOW_ANY: a host that nobody knows is passed on to the address that the caller asked for.
+fn allow_any() -> VirtualHost {
+    let action = envoy_types::pb::envoy::config::route::v3::RouteAction {
+        cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(super::cluster::PASSTHROUGH.into())),
+        timeout: super::millis(0),
+        ..Default::default()
+    };
+    let route = Route {
+        name: "allow_any".into(),
+        r#match: Some(matching::route_match(None)),
+        action: Some(envoy_route::Action::Route(action)),
+        ..Default::default()
+    };
+    VirtualHost { name: "allow_any".into(), domains: vec!["*".into()], routes: vec![route], ..Default::default() }
+}

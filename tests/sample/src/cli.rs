@@ -1,0 +1,187 @@
+//! The command line: one subcommand per role, and the tools that ask the roles.
+
+use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::app::{App, Role};
+use crate::ask;
+use crate::bookinfo::Hosts;
+use crate::identity::Identity;
+use crate::load::args::LoadArgs;
+use crate::server::{self, Server};
+use crate::tcp_echo;
+
+/// The sample application of Weir's demos and tests.
+///
+/// Who an instance is comes from the environment: SERVICE, POD_NAME, POD_NAMESPACE, VERSION, ZONE.
+#[derive(Debug, Parser)]
+#[command(name = "weir-sample", bin_name = "weir-sample", version, no_binary_name = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A role to play, or a tool to use.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask order-history on each request, and answer with both zones
+    Product {
+        #[command(flatten)]
+        listen: Listen,
+        /// What to ask
+        #[arg(long, value_name = "URL", default_value = "http://order-history/")]
+        order_history: String,
+    },
+    /// Answer with this zone
+    OrderHistory {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Answer with a colour at /colour, and with a page of many answers at /
+    Colour {
+        #[command(flatten)]
+        listen: Listen,
+        /// The colour's name, as CSS has it
+        #[arg(long, default_value = "blue")]
+        colour: String,
+    },
+    /// Bookinfo's page (DETAILS_HOSTNAME, REVIEWS_HOSTNAME, RATINGS_HOSTNAME and ..._SERVICE_PORT say whom it asks)
+    Productpage {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Bookinfo's facts about a book
+    Details {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Bookinfo's reviews: VERSION v1 has no stars, v2 black ones, v3 red ones
+    Reviews {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Bookinfo's numbers of stars
+    Ratings {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Answer everything with who answers and what was asked: HTTP, gRPC (weir.sample.Echo), a WebSocket at /ws
+    StandIn {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Send back every byte
+    TcpEcho {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Send a bounded load and print what came back as JSON
+    Load(Box<LoadArgs>),
+    /// Ask a stand-in or tcp-echo in a protocol; exit code 1 if the answer is not what was sent
+    Ask {
+        /// The protocol
+        protocol: ask::Protocol,
+        /// Whom to ask; of a URL for tcp only the host and port count
+        url: String,
+    },
+}
+
+/// Where a role listens: on all interfaces.
+#[derive(Args, Clone, Debug)]
+pub struct Listen {
+    /// A port to listen on; may be repeated [default: 9080 for bookinfo's roles, else 8080]
+    #[arg(long = "port", value_name = "PORT")]
+    ports: Vec<u16>,
+}
+
+impl Listen {
+    fn addresses(&self, default: u16) -> Vec<SocketAddr> {
+        let ports = if self.ports.is_empty() { &[default] } else { self.ports.as_slice() };
+        ports.iter().map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port))).collect()
+    }
+}
+
+impl Command {
+    /// Does it, until it is done or, for a role, until it is asked to end.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Command::Product { listen, order_history } => play(Role::Product { order_history }, listen).await,
+            Command::OrderHistory { listen } => play(Role::OrderHistory, listen).await,
+            Command::Colour { listen, colour } => play(Role::Colour { colour }, listen).await,
+            Command::Productpage { listen } => play(Role::Productpage(Hosts::from_env()), listen).await,
+            Command::Details { listen } => play(Role::Details, listen).await,
+            Command::Reviews { listen } => play(Role::Reviews(Hosts::from_env()), listen).await,
+            Command::Ratings { listen } => play(Role::Ratings, listen).await,
+            Command::StandIn { listen } => play(Role::StandIn, listen).await,
+            Command::TcpEcho { listen } => {
+                tcp_echo::start(server::bind(&listen.addresses(8080)).await?);
+                server::asked_to_end().await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Load(args) => {
+                print(&crate::load::run(args.config()?).await?)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Ask { protocol, url } => {
+                print(&ask::ask(protocol, &url).await?)?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// Prints `value` as JSON to read. A reader that has seen enough, such as `head`, is no failure.
+fn print(value: &impl Serialize) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(value)?) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Serves as `role` until the process is asked to end, and then answers what is in flight.
+async fn play(role: Role, listen: Listen) -> anyhow::Result<ExitCode> {
+    let identity = Identity::from_env(role.name());
+    let addresses = listen.addresses(role.default_port());
+    let server = Server::start(App::new(role, identity), &addresses).await?;
+    server::asked_to_end().await?;
+    server.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listens_on_all_ports_asked_for_and_on_the_default_for_none() {
+        let listen = |args: &[&str]| match Cli::try_parse_from(args).unwrap().command {
+            Command::StandIn { listen } => listen.addresses(8080),
+            other => panic!("{other:?}"),
+        };
+        let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
+
+        assert_eq!(listen(&["stand-in"]), [everywhere(8080)]);
+        assert_eq!(listen(&["stand-in", "--port", "80", "--port", "443"]), [everywhere(80), everywhere(443)]);
+    }
+
+    #[test]
+    fn a_load_has_a_url_and_a_bound() {
+        let parses = |args: &[&str]| Cli::try_parse_from([&["load"], args].concat()).is_ok();
+
+        assert!(parses(&["--url", "http://shop/", "--requests", "5"]));
+        assert!(parses(&["--url", "http://shop/", "--requests", "5", "--duration", "2m", "--header", "x-zone:a"]));
+        assert!(!parses(&["--url", "http://shop/", "--duration", "2h"]));
+        assert!(!parses(&["--url", "http://shop/"]));
+        assert!(!parses(&["--requests", "5"]));
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_end_with_code_2() {
+        assert_eq!(crate::run(["paint".into()].into_iter()), ExitCode::from(2));
+    }
+}

@@ -1,0 +1,92 @@
+//! What operators do to a mesh under load: edits, bad edits, a control plane that dies.
+
+use super::{IN_FORCE, canary};
+use crate::tools::{project, wait_for};
+use crate::{Figure, Up};
+use anyhow::Result;
+use std::time::Duration;
+use weir_sample::load::{Config, Load};
+
+/// 200 requests/s on the canary demo until stopped.
+fn load(mesh: &Up) -> Result<Load> {
+    Load::start(Config {
+        duration: Some(Duration::from_secs(60)),
+        rate: Some(200.0),
+        concurrency: 64,
+        by: vec!["/colour".into()],
+        ..mesh.load(canary::URL)
+    })
+}
+
+async fn warm(load: &Load) -> Result<()> {
+    wait_for("the load to run", Duration::from_secs(10), async || (load.report().requests >= 100).then_some(())).await
+}
+
+/// A weight that changes twice a second.
+pub async fn many_edits(mesh: &Up) -> Result<Figure> {
+    let load = load(mesh)?;
+    warm(&load).await?;
+    for edit in 0..20 {
+        let step = ["1-90-10", "2-50-50"][edit % 2];
+        mesh.apply(&format!("deploy/demos/canary/steps/{step}.yaml"))?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let report = load.stop().await;
+    canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
+    let measured = format!("{} of {} failed", report.failed, report.requests);
+    Ok(Figure::new("a weight edited 20 times in 10 s under 200 requests/s", "0 failed", measured, report.failed == 0))
+}
+
+/// A policy that does not parse leaves the last good one in force and is named; a good one takes effect.
+pub async fn bad_policy(mesh: &Up) -> Result<Figure> {
+    canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
+    let good = std::fs::read_to_string(project("deploy/demos/canary/weir.yaml"))?;
+    let broken = good.replace("stable: stable", "stabel: stable");
+    anyhow::ensure!(broken != good, "the demo's policy names its stable");
+    mesh.apply_text(&broken)?;
+    let named = wait_for("the bad policy's reason", IN_FORCE, async || {
+        let shown = mesh.ask(&["proxy-status"]).ok()?;
+        shown.lines().find(|line| line.contains("WasmPlugin") && line.contains("stabel")).map(str::to_string)
+    })
+    .await;
+    let log = std::fs::read_to_string(mesh.run_dir().join("logs/weir-serve.log")).unwrap_or_default();
+    let logged = log.lines().any(|line| line.contains("WasmPlugin") && line.contains("stabel"));
+    let goes_on = canary::tester(mesh).await?.kept;
+    mesh.apply_text(&good.replace("exact: \"yes\"", "exact: \"please\""))?;
+    let effect = wait_for("the good policy", IN_FORCE, async || (!canary::tester(mesh).await.ok()?.kept).then_some(())).await;
+    mesh.apply_text(&good)?;
+    let restored = wait_for("the demo's policy", IN_FORCE, async || canary::tester(mesh).await.ok()?.kept.then_some(())).await;
+    let kept = named.is_ok() && logged && goes_on && effect.is_ok() && restored.is_ok();
+    let measured = format!(
+        "{}, {}, {}, {}",
+        if named.is_ok() { "named by weir" } else { "NOT named by weir" },
+        if logged { "in the log" } else { "NOT in the log" },
+        if goes_on { "last good in force" } else { "last good LOST" },
+        if effect.is_ok() && restored.is_ok() { "a good one took effect" } else { "a good one had NO effect" }
+    );
+    Ok(Figure::new("a policy that does not parse, then a good one", "last good in force, named; then effect", measured, kept))
+}
+
+/// The control plane dies under load; an edit made while it is away arrives.
+pub async fn control_plane_restarted(mesh: &Up) -> Result<Figure> {
+    canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
+    let load = load(mesh)?;
+    warm(&load).await?;
+    mesh.kill_control_plane()?;
+    mesh.apply("deploy/demos/canary/steps/2-50-50.yaml")?;
+    let arrived = wait_for("the edit to arrive", Duration::from_secs(15), async || {
+        let report = mesh.count(canary::URL, 100, &["/colour"]).await.ok()?;
+        (report.values.get("green").copied().unwrap_or_default() > 20).then_some(())
+    })
+    .await;
+    let report = load.stop().await;
+    canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
+    let kept = report.failed == 0 && arrived.is_ok();
+    let measured = format!(
+        "{} of {} failed, the edit {}",
+        report.failed,
+        report.requests,
+        if arrived.is_ok() { "arrived" } else { "did NOT arrive" }
+    );
+    Ok(Figure::new("control plane killed and restarted under load, an edit meanwhile", "0 failed, the edit arrives", measured, kept))
+}
