@@ -91,3 +91,11 @@ async fn a_filter_that_does_not_exist_or_is_rejected_leaves_what_was_in_force() 
     bench.change(|plan| plan.filter = None);
     bench.answers(200).await;
 }
+
+#[tokio::test]
+async fn a_route_that_does_not_exist_keeps_a_listener_from_its_start_for_the_timeout_only() {
+    let mut bench = Bench::start(ApiType::DeltaGrpc, |plan| plan.route = String::new()).await;
+    bench.answers(404).await;
+    bench.change(|plan| plan.route = "c0".into());
+    bench.answers(200).await;
+}

@@ -29,7 +29,7 @@ const NODE: &str = "sidecar~198.18.1.2~a-0.shop~shop.svc.cluster.local";
 pub struct Plan {
     /// Name and connect timeout in seconds; Envoy rejects a timeout of 0.
     pub clusters: Vec<(String, i64)>,
-    /// The cluster that the only route names.
+    /// The cluster that the only route names; empty for no route at all.
     pub route: String,
     /// The endpoint of all clusters.
     pub upstream: SocketAddr,
@@ -117,7 +117,9 @@ impl Plan {
             add(Type::ClusterLoadAssignment, name, endpoints(name, self.upstream).encode_to_vec());
         }
         add(Type::Listener, "l", self.listener().encode_to_vec());
-        add(Type::RouteConfiguration, "r", routes(&self.route).encode_to_vec());
+        if !self.route.is_empty() {
+            add(Type::RouteConfiguration, "r", routes(&self.route).encode_to_vec());
+        }
         if let Some(filter) = &self.filter {
             let config = core::TypedExtensionConfig { name: "f".into(), typed_config: Some(filter.clone()) };
             add(Type::ExtensionConfig, "f", config.encode_to_vec());
