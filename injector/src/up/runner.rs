@@ -208,7 +208,7 @@ impl Runner {
             .collect();
         for step in reconcile::steps(&self.plan.pods, &running) {
             match step {
-                Step::Start(name, plan) => self.start(name, plan)?,
+                Step::Start(name, plan) => self.start(name, *plan)?,
                 Step::End(namespace, name) => {
                     if let Some(pod) = self.pods.get(&(namespace, name)) {
                         pod.remove();

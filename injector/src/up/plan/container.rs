@@ -60,7 +60,7 @@ pub struct Context<'a> {
 
 /// Plans the containers of a pod.
 pub fn plan(context: &Context<'_>, spec: &PodSpec, notes: &mut Vec<String>) -> Vec<Container> {
-    let declared: BTreeSet<u16> = spec.containers.iter().flat_map(|container| tcp_ports(container)).map(|(_, port)| port).collect();
+    let declared: BTreeSet<u16> = spec.containers.iter().flat_map(tcp_ports).map(|(_, port)| port).collect();
     let mut undeclared: Vec<u16> = context.target_ports.difference(&declared).copied().collect();
     let mut containers = Vec::new();
     for container in spec.containers.iter().filter(|container| !is_proxy(container)) {
