@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "all of this crate is test code")]
 
+pub mod bench;
 pub mod figure;
 pub mod scenario;
 pub mod tools;

@@ -114,7 +114,8 @@ impl Up {
     /// Kills the control plane; `weir up` starts it again.
     pub fn kill_control_plane(&self) -> Result<()> {
         let socket = self.run_dir().join("serve.sock");
-        let serve = processes_with(&socket.display().to_string()).into_iter().find(|process| process.arguments.iter().any(|it| it == "serve"));
+        let serve =
+            processes_with(&socket.display().to_string()).into_iter().find(|process| process.arguments.iter().any(|it| it == "serve"));
         kill_process(serve.context("the control plane's process")?.pid, Signal::KILL)?;
         Ok(())
     }

@@ -57,6 +57,8 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
             // An Envoy pays for what it calls, not for what there is.
             "enable_deferred_cluster_creation": true,
         },
+        // Envoy's default limit of 100 refuses ordinary regular expressions, and with one of them all routes of the port.
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32_768}}]},
         "deferred_stat_options": {"enable_deferred_creation_stats": true},
         "stats_config": {"use_all_default_tags": false, "stats_tags": tags(&node.domain)},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]},

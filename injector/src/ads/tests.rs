@@ -186,3 +186,12 @@ async fn the_socket_of_a_killed_process_is_replaced_but_not_one_in_use() {
     drop(socket);
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_who_has_it() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap();
+    let error = listen::tcp(address).await.unwrap_err().to_string();
+    let (start, end) = (format!("cannot listen on {address} (--ads), where "), format!(" (process {}) listens", std::process::id()));
+    assert!(error.starts_with(&start) && error.ends_with(&end), "{error}");
+}
