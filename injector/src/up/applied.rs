@@ -77,7 +77,9 @@ impl Applied {
 }
 
 fn objects(text: &str) -> Result<Vec<Value>> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).context("not YAML")?;
+    // As the control plane reads them: a namespace `n` is no `false`.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true, strict_booleans: true };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).context("not YAML")?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 

@@ -2,8 +2,9 @@
 
 use super::applied::Applied;
 use super::message::{self, Receiver};
-use super::pod::{Handle, Order, Shared, app_program};
+use super::pod::{Handle, Order, Shared};
 use super::process::{self, Program};
+use super::programs::{app_program, base_env};
 use super::protocol::{PodName, Request, Response};
 use super::view::{Seen, pod_view};
 use anyhow::{Context, Result};
@@ -116,14 +117,7 @@ impl Control {
         let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
         let mut program = match chosen {
             Some(container) => Program { command, folder, ..app_program(&self.shared, identity, container, pause) },
-            None => Program {
-                name: identity.name.clone(),
-                pause: Some(pause),
-                command,
-                env: super::pod::base_env(),
-                folder,
-                log: PathBuf::new(),
-            },
+            None => Program { name: identity.name.clone(), pause: Some(pause), command, env: base_env(), folder, log: PathBuf::new() },
         };
         program.env.extend(terminal.map(|terminal| ("TERM".into(), terminal.into())));
         Ok(program)

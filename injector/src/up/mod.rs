@@ -23,6 +23,7 @@ mod plan;
 mod pod;
 mod probe;
 mod process;
+mod programs;
 pub mod protocol;
 mod reconcile;
 mod redirect;

@@ -32,6 +32,8 @@ use weir_mesh::object::{Objects, read};
 
 /// How often the user is told what is still missing.
 const REMIND: Duration = Duration::from_secs(10);
+/// From the last pod's readiness until every Envoy knows of it.
+const SETTLE: Duration = Duration::from_millis(500);
 /// How long programs have to end by themselves at the end of all; `weir up` waits a little longer.
 const FAREWELL: Duration = Duration::from_millis(1200);
 
@@ -63,6 +65,14 @@ fn follow(sources: &Sources) -> mpsc::Receiver<()> {
     changes
 }
 
+/// Returns a moment after all was up; never while it is not.
+async fn settled(complete: Option<Instant>) {
+    match complete {
+        Some(since) => tokio::time::sleep_until((since + SETTLE).into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Runner {
     shared: Arc<Shared>,
     outer: UnixStream,
@@ -84,6 +94,7 @@ struct Runner {
     announced: BTreeSet<(String, String)>,
     started: Instant,
     control_plane: bool,
+    complete: Option<Instant>,
     ready: bool,
 }
 
@@ -129,6 +140,7 @@ impl Runner {
             announced: BTreeSet::new(),
             started: Instant::now(),
             control_plane: false,
+            complete: None,
             ready: false,
         })
     }
@@ -171,6 +183,7 @@ impl Runner {
                     self.control_plane = true;
                     self.follow_pods()?;
                 }
+                () = settled(self.complete), if !self.ready => self.become_ready(),
                 _ = remind.tick(), if !self.ready => self.remind(),
                 Some(line) = live.recv(), if self.ready => self.send(&ToOuter::Live(line)),
             }
@@ -226,7 +239,7 @@ impl Runner {
             gateways: self.gateways.views(),
             services: self.plan.services.iter().map(|service| self.service_view(service)).collect(),
         });
-        self.become_ready();
+        self.look_for_all();
         Ok(())
     }
 
@@ -264,18 +277,24 @@ impl Runner {
         self.announced.retain(|key| self.pods.contains_key(key));
     }
 
-    fn become_ready(&mut self) {
+    /// Notes whether all is up, and since when.
+    fn look_for_all(&mut self) {
         if self.ready {
             return;
         }
         let missing = self.missing();
         if missing.is_empty() {
-            self.ready = true;
-            let view = self.seen.borrow().view(&self.shared.dir);
-            self.send(&ToOuter::Ready(Box::new(view)));
+            self.complete.get_or_insert_with(Instant::now);
         } else {
+            self.complete = None;
             self.send(&ToOuter::Waiting(missing));
         }
+    }
+
+    fn become_ready(&mut self) {
+        self.ready = true;
+        let view = self.seen.borrow().view(&self.shared.dir);
+        self.send(&ToOuter::Ready(Box::new(view)));
     }
 
     /// What is not up yet.

@@ -219,6 +219,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// This one.
+    pub fn this() -> Process {
+        Process::read(std::process::id()).unwrap()
+    }
+
     fn read(pid: u32) -> Option<Process> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // After the name, which may hold anything: state, parent, ..., and the start as the 20th.
@@ -233,33 +238,15 @@ impl Process {
 
     /// The namespaces it is in.
     pub fn namespaces(&self) -> BTreeSet<PathBuf> {
-        namespaces(self.pid)
+        let folder = PathBuf::from(format!("/proc/{}/ns", self.pid));
+        ["net", "mnt", "pid", "uts"].iter().filter_map(|name| std::fs::read_link(folder.join(name)).ok()).collect()
     }
 }
 
-fn namespaces(pid: u32) -> BTreeSet<PathBuf> {
-    let folder = PathBuf::from(format!("/proc/{pid}/ns"));
-    ["net", "mnt", "pid", "uts"].iter().filter_map(|name| std::fs::read_link(folder.join(name)).ok()).collect()
-}
-
-/// What a mesh might leave behind on this machine.
-pub struct Outside {
-    /// Network interfaces.
-    pub links: BTreeSet<String>,
-    /// Mounts.
-    pub mounts: String,
-    /// Namespaces of all processes.
-    pub namespaces: BTreeSet<PathBuf>,
-}
-
-/// Looks at this machine.
-pub fn outside() -> Outside {
-    let alive = numbers("/proc").into_iter().filter_map(Process::read).filter(|process| !process.zombie);
-    Outside {
-        links: std::fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect(),
-        mounts: std::fs::read_to_string("/proc/self/mounts").unwrap(),
-        namespaces: alive.flat_map(|process| namespaces(process.pid)).collect(),
-    }
+/// What a mesh might leave behind on this machine beside processes: network interfaces and mounts.
+pub fn outside() -> (BTreeSet<PathBuf>, String) {
+    let links = std::fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().path()).collect();
+    (links, std::fs::read_to_string("/proc/self/mounts").unwrap())
 }
 
 fn numbers(folder: impl AsRef<Path>) -> Vec<u32> {
