@@ -15,4 +15,6 @@ pub mod stream;
 pub mod subscription;
 
 #[cfg(test)]
+mod envoy_tests;
+#[cfg(test)]
 mod tests;

@@ -74,7 +74,7 @@ pub fn build(mesh: &Mesh, node: &Node) -> Snapshot {
     let Some(workload) = mesh.workload(&node.namespace, &node.pod) else {
         return Snapshot::default();
     };
-    let view = View::new(mesh, workload);
+    let view = View::new(mesh, workload, node.role);
     let mut snapshot = Snapshot::default();
     snapshot.clusters(&view);
     match node.role {
@@ -102,7 +102,9 @@ impl Snapshot {
                 for target in view.targets(service, port) {
                     let name = target.cluster_name();
                     self.add(Type::Cluster, &name, &cluster::outbound(view, &target), target.objects());
-                    self.add(Type::ClusterLoadAssignment, &name, &endpoint::build(view, &target), target.objects());
+                    if !target.is_by_address(view) {
+                        self.add(Type::ClusterLoadAssignment, &name, &endpoint::build(view, &target), target.objects());
+                    }
                 }
             }
         }
@@ -128,11 +130,11 @@ impl Snapshot {
     }
 
     fn gateway(&mut self, view: &View) {
-        for ((listener, objects), port, servers) in listener::gateway(view) {
+        for ((listener, objects), bind, servers) in listener::gateway(view) {
             self.add(Type::Listener, &listener.name, &listener, objects);
             if !servers.is_empty() {
-                let (hosts, objects) = virtual_host::of_gateway(view, &servers, port);
-                let name = listener::gateway_routes(listener::bind_port(view, port));
+                let (hosts, objects) = virtual_host::of_gateway(view, &servers, bind);
+                let name = listener::gateway_routes(bind);
                 self.add(Type::RouteConfiguration, &name, &http::route_configuration(&name, hosts), objects);
             }
         }

@@ -58,8 +58,9 @@ pub enum Verdict {
 }
 
 /// One type's part of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Subscription {
+    kind: Type,
     asked: bool,
     wildcard: bool,
     names: BTreeSet<String>,
@@ -70,12 +71,26 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Nothing was asked yet.
+    pub fn new(kind: Type) -> Subscription {
+        Subscription {
+            kind,
+            asked: false,
+            wildcard: false,
+            names: BTreeSet::new(),
+            told: BTreeMap::new(),
+            answered: false,
+            flights: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+        }
+    }
+
     /// Takes in what a request subscribes to; true if there may be something to tell now.
     pub fn interest(&mut self, request: &Request) -> bool {
         let first = !std::mem::replace(&mut self.asked, true);
         if first {
             // A first request without names is a wildcard for these two types only: for the others it means that Envoy wants none.
-            self.wildcard = request.subscribe.is_empty() && matches!(request.kind, Type::Cluster | Type::Listener);
+            self.wildcard = request.subscribe.is_empty() && matches!(self.kind, Type::Cluster | Type::Listener);
         }
         for name in &request.unsubscribe {
             if name == WILDCARD {
@@ -128,10 +143,17 @@ impl Subscription {
         } else {
             self.names.iter().filter_map(|name| new(resources.get_key_value(name)?)).collect()
         };
-        let unknown = |name: &&String| !resources.contains_key(*name) && !self.told.contains_key(*name);
-        let absent: Vec<_> = self.names.iter().filter(unknown).cloned().collect();
+        // Measured: told that there is no such route or filter, an Envoy ignores that but takes it for an answer, and its listener warms for
+        // ever. Left alone it goes on after its timeout, a filter with its default.
+        let tell_absent = !matches!(self.kind, Type::RouteConfiguration | Type::ExtensionConfig);
+        let absent: Vec<_> = self.missing(resources).filter(|name| tell_absent && !self.told.contains_key(*name)).cloned().collect();
         let silence_would_stall = self.wildcard && !self.answered;
         (silence_would_stall || !add.is_empty() || !absent.is_empty()).then_some(Fresh { add, absent })
+    }
+
+    /// Names that were asked for, and that do not exist.
+    fn missing<'a>(&'a self, resources: &BTreeMap<String, Arc<Resource>>) -> impl Iterator<Item = &'a String> {
+        self.names.iter().filter(|name| !resources.contains_key(*name))
     }
 
     /// Names that the node has, and that are no more.
@@ -208,7 +230,7 @@ impl Subscription {
             resources: versions.clone().count(),
             version: version_of(versions),
             unanswered: self.flights.len(),
-            missing: self.told.iter().filter(|(_, told)| matches!(told, Told::Absent)).map(|(name, _)| name.clone()).collect(),
+            missing: resources.map(|resources| self.missing(resources).cloned().collect()).unwrap_or_default(),
             rejected: self.rejected.values().cloned().collect(),
         }
     }

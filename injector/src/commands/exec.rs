@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (sender, mut answer) = oneshot::channel();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        std::thread::spawn(move || sender.send(receiver.receive::<Response>()));
+        std::thread::spawn(move || drop(sender.send(receiver.receive::<Response>())));
         loop {
             tokio::select! {
                 answer = &mut answer => match super::accepted(answer??.map(|(response, _)| response))? {

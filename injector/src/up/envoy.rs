@@ -3,6 +3,7 @@
 use super::network::RUNNER;
 use super::plan::Proxy;
 use super::plan::zone::Zone;
+use crate::serve::DOMAIN;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,14 +13,6 @@ use weir_mesh::node::{Node, Role};
 
 /// The control plane's port at [`RUNNER`].
 pub const ADS_PORT: u16 = 15010;
-/// Envoy's admin port, on the pod's loopback.
-pub const ADMIN_PORT: u16 = 15000;
-/// Envoy's health, on every address of the pod.
-pub const HEALTH_PORT: u16 = 15021;
-/// Envoy's statistics, on every address of the pod.
-pub const STATS_PORT: u16 = 15090;
-/// The DNS domain of the mesh.
-pub const DOMAIN: &str = "cluster.local";
 /// How long a stopping Envoy may go on with the requests it has, in seconds.
 const DRAIN_SECONDS: &str = "5";
 

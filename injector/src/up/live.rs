@@ -1,6 +1,5 @@
 //! The live line: how many requests each version served in each zone, from the statistics of the pods' Envoys.
 
-use super::envoy::STATS_PORT;
 use super::http;
 use super::plan::Proxy;
 use super::pod::Phase;
@@ -12,10 +11,11 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use weir_mesh::bootstrap::STATS_PORT;
 
-/// The counter of requests that an Envoy's listeners answered, as its Prometheus page names it.
-const COUNTER: &str = "envoy_http_downstream_rq_completed";
-const PATH: &str = "/stats/prometheus?usedonly&filter=downstream_rq_completed";
+/// The counter of answers that the app gave through its Envoy, as the Prometheus page names it.
+const COUNTER: &str = "envoy_cluster_upstream_rq_completed{envoy_cluster_name=\"inbound|";
+const PATH: &str = "/stats/prometheus?usedonly&filter=cluster.inbound.*upstream_rq_completed";
 
 /// How often the line is made.
 const EVERY: Duration = Duration::from_secs(2);
@@ -78,7 +78,7 @@ struct Group {
 /// The totals at the last look, by pod.
 type Totals = BTreeMap<String, u64>;
 
-/// How many requests each pod's inbound listeners have answered so far. A pod that does not answer is left out.
+/// How many requests each pod's apps have answered so far. A pod that does not answer is left out.
 async fn totals(pods: &[Counted]) -> Totals {
     let asked = pods.iter().map(|pod| async { Some((pod.pod.clone(), total(pod.ip).await?)) });
     futures_util::future::join_all(asked).await.into_iter().flatten().collect()
@@ -93,13 +93,9 @@ async fn total(ip: Ipv4Addr) -> Option<u64> {
     (status == 200).then(|| inbound(&page))
 }
 
-/// The sum over inbound connection managers of a Prometheus page.
+/// The sum over the inbound clusters of a Prometheus page.
 fn inbound(page: &str) -> u64 {
-    let values = page.lines().filter_map(|line| {
-        let (labels, value) = line.strip_prefix(COUNTER)?.rsplit_once(' ')?;
-        labels.contains("_prefix=\"inbound").then(|| value.parse::<u64>().ok())?
-    });
-    values.sum()
+    page.lines().filter_map(|line| line.strip_prefix(COUNTER)?.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
 
 /// The line, from two looks: `requests/s: reviews v2 [a 12.0, b 3.5]`. None while nobody asks anything.
@@ -116,7 +112,11 @@ fn line(pods: &[Counted], before: &Totals, after: &Totals, elapsed: Duration) ->
     let mut last = None;
     for (group, count) in counts {
         let rate = count as f64 / elapsed.as_secs_f64();
-        let joint = if last == Some(&group.version) { ", ".to_string() } else { format!("{}{} [", if last.is_some() { "]  " } else { "" }, group.version) };
+        let joint = if last == Some(&group.version) {
+            ", ".to_string()
+        } else {
+            format!("{}{} [", if last.is_some() { "]  " } else { "" }, group.version)
+        };
         last = Some(&group.version);
         // Writing to a String cannot fail.
         let _ = write!(text, "{joint}{} {rate:.1}", group.zone);
@@ -129,11 +129,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_inbound_requests_only() {
-        let page = "# TYPE envoy_http_downstream_rq_completed counter\n\
-            envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix=\"admin\"} 5\n\
-            envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix=\"inbound_0.0.0.0_9080\"} 7\n\
-            envoy_http_downstream_rq_completed{envoy_http_conn_manager_prefix=\"inbound\"} 2\n";
+    fn sums_what_the_app_answered_and_nothing_else() {
+        let page = "# TYPE envoy_cluster_upstream_rq_completed counter\n\
+            envoy_cluster_upstream_rq_completed{envoy_cluster_name=\"admin\"} 5\n\
+            envoy_cluster_upstream_rq_completed{envoy_cluster_name=\"inbound|9080||\"} 7\n\
+            envoy_cluster_external_upstream_rq_completed{envoy_cluster_name=\"inbound|9080||\"} 7\n\
+            envoy_cluster_upstream_rq_completed{envoy_cluster_name=\"inbound|80||\"} 2\n";
         assert_eq!(inbound(page), 9);
     }
 
@@ -144,7 +145,13 @@ mod tests {
             group: Group { version: version.into(), zone: zone.into() },
             ip: Ipv4Addr::LOCALHOST,
         };
-        let pods = [counted("a", "reviews v2", "a"), counted("b", "reviews v2", "b"), counted("c", "reviews v2", "a"), counted("d", "reviews v3", "a"), counted("e", "x", "a")];
+        let pods = [
+            counted("a", "reviews v2", "a"),
+            counted("b", "reviews v2", "b"),
+            counted("c", "reviews v2", "a"),
+            counted("d", "reviews v3", "a"),
+            counted("e", "x", "a"),
+        ];
         let totals = |values: [u64; 5]| pods.iter().map(|pod| pod.pod.clone()).zip(values).collect::<Totals>();
         let line = line(&pods, &totals([0, 5, 10, 1, 3]), &totals([10, 6, 20, 3, 3]), Duration::from_secs(2));
         assert_eq!(line.as_deref(), Some("requests/s: reviews v2 [a 10.0, b 0.5]  reviews v3 [a 1.0]"));

@@ -7,6 +7,7 @@ mod applied;
 mod args;
 mod cluster;
 mod control;
+mod control_plane;
 mod dns;
 mod enclose;
 mod enter;
@@ -27,7 +28,6 @@ mod reconcile;
 mod redirect;
 mod relay;
 mod runner;
-mod serve;
 mod taken;
 mod view;
 

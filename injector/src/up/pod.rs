@@ -1,7 +1,7 @@
 //! One pod's life: its namespaces, its Envoy, then its app; stopped and started on demand; gone in the end.
 
 use super::enter::{self, socket_in};
-use super::envoy::{self, ADMIN_PORT, HEALTH_PORT};
+use super::envoy;
 use super::network::{Network, RUNNER};
 use super::pause::{Pause, Setup};
 use super::plan::container::{Container, PROXY, Program as What};
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
+use weir_mesh::bootstrap::{ADMIN_PORT, HEALTH_PORT};
 
 /// From an endpoint's removal until no caller sends to it any more.
 const SETTLE: Duration = Duration::from_millis(600);
@@ -220,9 +221,11 @@ impl<'a> Life<'a> {
             Proxy::None => None,
             Proxy::Sidecar | Proxy::Gateway => Some(part(envoy_program(shared, identity, pause.pid)?, PROXY, Some(envoy_probe()))?),
         };
-        let apps = identity.plan.containers.iter().map(|container| {
-            part(app_program(shared, identity, container, pause.pid), &container.name, container.readiness.clone())
-        });
+        let apps = identity
+            .plan
+            .containers
+            .iter()
+            .map(|container| part(app_program(shared, identity, container, pause.pid), &container.name, container.readiness.clone()));
         let apps = apps.collect::<Result<Vec<_>>>()?;
         Ok(Life { shared, identity, status, envoy, apps, apps_started: false, phase: Phase::Up, pause })
     }
@@ -425,7 +428,8 @@ pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, 
         host: RUNNER,
     };
     let variables = env::resolve(&container.env, &fields);
-    let arguments = |arguments: &[String]| -> Vec<OsString> { arguments.iter().map(|argument| env::expand(argument, &variables).into()).collect() };
+    let arguments =
+        |arguments: &[String]| -> Vec<OsString> { arguments.iter().map(|argument| env::expand(argument, &variables).into()).collect() };
     let command = match &container.program {
         What::Sample(rest) => [OsString::from(enter::SELF), "sample".into()].into_iter().chain(arguments(rest)).collect(),
         What::Local(all) => arguments(all),
@@ -438,7 +442,13 @@ pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, 
         pause: Some(pause),
         command,
         env,
-        folder: container.folder.as_ref().map(PathBuf::from).filter(|folder| folder.is_dir()).or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| "/".into()),
+        folder: container
+            .folder
+            .as_ref()
+            .map(PathBuf::from)
+            .filter(|folder| folder.is_dir())
+            .or_else(|| std::env::current_dir().ok())
+            .unwrap_or_else(|| "/".into()),
         log: shared.dir.log(&plan.namespace, name, &container.name),
     }
 }

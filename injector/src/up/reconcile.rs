@@ -20,7 +20,7 @@ pub struct Running<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Start a pod under this name.
-    Start(String, Pod),
+    Start(String, Box<Pod>),
     /// End a pod: namespace and name.
     End(String, String),
 }
@@ -28,7 +28,8 @@ pub enum Step {
 /// The next steps. A changed pod gets a successor beside it, and ends when that one is ready; call again whenever one becomes so.
 pub fn steps(planned: &[Pod], running: &[Running<'_>]) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut names: BTreeSet<(&str, String)> = running.iter().map(|running| (running.pod.namespace.as_str(), running.name.to_string())).collect();
+    let mut names: BTreeSet<(&str, String)> =
+        running.iter().map(|running| (running.pod.namespace.as_str(), running.name.to_string())).collect();
     let end = |running: &Running<'_>| Step::End(running.pod.namespace.clone(), running.name.to_string());
     let of = |pod: &Pod, running: &Running<'_>| running.pod.namespace == pod.namespace && running.pod.slot == pod.slot;
     for pod in planned {
@@ -37,7 +38,7 @@ pub fn steps(planned: &[Pod], running: &[Running<'_>]) -> Vec<Step> {
         if current.is_empty() {
             let name = free_name(pod, &names);
             names.insert((&pod.namespace, name.clone()));
-            steps.push(Step::Start(name, pod.clone()));
+            steps.push(Step::Start(name, Box::new(pod.clone())));
         }
         let replaced = current.iter().any(|running| running.ready);
         // An outdated pod that is not ready serves nobody.
@@ -58,6 +59,7 @@ fn free_name(pod: &Pod, names: &BTreeSet<(&str, String)>) -> String {
 mod tests {
     use super::super::plan::{Labels, Proxy};
     use super::*;
+    use std::slice::from_ref;
     use std::time::Duration;
 
     fn pod(slot: &str, version: &str) -> Pod {
@@ -79,7 +81,7 @@ mod tests {
     }
 
     fn start(name: &str, pod: &Pod) -> Step {
-        Step::Start(name.into(), pod.clone())
+        Step::Start(name.into(), Box::new(pod.clone()))
     }
 
     fn end(name: &str) -> Step {
@@ -90,7 +92,7 @@ mod tests {
     fn starts_what_is_missing_and_ends_what_is_not_planned() {
         let (a, b) = (pod("a-0", "1"), pod("a-1", "1"));
         assert_eq!(steps(&[a.clone(), b.clone()], &[running("a-0", &a, true, false)]), [start("a-1", &b)]);
-        assert_eq!(steps(&[a.clone()], &[running("a-0", &a, true, false), running("a-1", &b, true, false)]), [end("a-1")]);
+        assert_eq!(steps(from_ref(&a), &[running("a-0", &a, true, false), running("a-1", &b, true, false)]), [end("a-1")]);
         assert_eq!(steps(&[], &[running("a-0", &a, true, true)]), []);
     }
 
@@ -106,12 +108,12 @@ mod tests {
     #[test]
     fn a_changed_pod_that_is_not_ready_ends_at_once() {
         let (old, new) = (pod("a-0", "1"), pod("a-0", "2"));
-        assert_eq!(steps(&[new.clone()], &[running("a-0", &old, false, false)]), [start("a-0-2", &new), end("a-0")]);
+        assert_eq!(steps(from_ref(&new), &[running("a-0", &old, false, false)]), [start("a-0-2", &new), end("a-0")]);
     }
 
     #[test]
     fn a_pod_that_comes_back_while_it_leaves_gets_a_new_name() {
         let pod = pod("a-0", "1");
-        assert_eq!(steps(&[pod.clone()], &[running("a-0", &pod, false, true)]), [start("a-0-2", &pod)]);
+        assert_eq!(steps(from_ref(&pod), &[running("a-0", &pod, false, true)]), [start("a-0-2", &pod)]);
     }
 }

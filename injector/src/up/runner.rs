@@ -12,9 +12,11 @@ use super::protocol::{Config, ServiceView, ToOuter, ToRunner};
 use super::reconcile::{self, Running, Step};
 use super::rundir::RunDir;
 use super::view::Seen;
-use super::{dns, live, serve};
+use super::{control_plane, dns, live};
 use crate::files::Sources;
 use crate::files::watch::Watch;
+use crate::modules;
+use crate::serve::DOMAIN;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use weir_mesh::finding::Severity;
+use weir_mesh::mesh;
 use weir_mesh::object::{Objects, read};
 
 /// How often the user is told what is still missing.
@@ -45,10 +48,26 @@ pub fn run() -> Result<ExitCode> {
     })
 }
 
+/// Tells when the sources changed. The watch has a task of its own, since it collects what happens within a moment.
+fn follow(sources: &Sources) -> mpsc::Receiver<()> {
+    let mut watch = Watch::new(sources);
+    let (sender, changes) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            watch.changed().await;
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    changes
+}
+
 struct Runner {
     shared: Arc<Shared>,
     outer: UnixStream,
     options: plan::Options,
+    mesh: mesh::Options,
     sources: Sources,
     objects: Objects,
     plan: Plan,
@@ -61,7 +80,7 @@ struct Runner {
     names: watch::Sender<dns::Names>,
     seen: watch::Sender<Seen>,
     said: mpsc::UnboundedReceiver<String>,
-    told: BTreeSet<String>,
+    told: Vec<String>,
     announced: BTreeSet<(String, String)>,
     started: Instant,
     control_plane: bool,
@@ -75,17 +94,25 @@ impl Runner {
         let (say, said) = mpsc::unbounded_channel();
         let zones = config.zones.iter().filter_map(|zone| zone.parse().ok()).collect();
         let options = plan::Options { zones, images: config.images.clone() };
+        // Whether the modules are built is said once, by the control plane's start.
+        let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), dir.modules().join(format!("{name}.wasm")))).collect();
         let sources = Sources(config.paths.iter().cloned().chain([dir.applied()]).collect());
         let (names, resolved) = watch::channel(dns::Names::default());
         dns::serve(resolved).await?;
         let shared = Arc::new(Shared { config, dir: dir.clone(), network, say, changed: Arc::new(Notify::new()) });
         let (seen, shown) = watch::channel(Seen::default());
-        let control = Control { shared: shared.clone(), seen: shown, applied: Mutex::new(Applied::new(dir)), runtime: tokio::runtime::Handle::current() };
+        let control = Control {
+            shared: shared.clone(),
+            seen: shown,
+            applied: Mutex::new(Applied::new(dir)),
+            runtime: tokio::runtime::Handle::current(),
+        };
         control::listen(control)?;
         Ok(Runner {
             shared,
             outer,
             options,
+            mesh: mesh::Options { domain: DOMAIN.into(), modules },
             sources,
             objects: Objects::default(),
             plan: Plan::default(),
@@ -98,7 +125,7 @@ impl Runner {
             names,
             seen,
             said,
-            told: BTreeSet::new(),
+            told: Vec::new(),
             announced: BTreeSet::new(),
             started: Instant::now(),
             control_plane: false,
@@ -115,18 +142,18 @@ impl Runner {
                 }
             }
         });
-        let mut watch = Watch::new(&self.sources);
+        let mut changes = follow(&self.sources);
         self.follow_files()?;
         if self.plan.pods.is_empty() {
             let paths: Vec<_> = self.shared.config.paths.iter().map(|path| path.display().to_string()).collect();
             bail!("nothing to run: no Deployment, Pod or Gateway in {}", paths.join(", "));
         }
-        if let Some(missing) = serve::copy_modules(&self.shared.dir) {
-            self.tell(missing);
+        if let Some(missing) = control_plane::copy_modules(&self.shared.dir) {
+            self.line(missing);
         }
-        let control_plane = serve::start(&self.shared.config, &self.shared.dir, self.shared.say.clone());
+        let control_plane = control_plane::start(&self.shared.config, &self.shared.dir, self.shared.say.clone());
         let shared = self.shared.clone();
-        let answers = serve::answers(&shared.dir);
+        let answers = control_plane::answers(&shared.dir);
         tokio::pin!(answers);
         let mut live = live::follow(self.seen.subscribe());
         let mut remind = tokio::time::interval_at((Instant::now() + REMIND).into(), REMIND);
@@ -137,7 +164,7 @@ impl Runner {
                     Some((ToRunner::Config(_), _)) => {}
                     Some((ToRunner::End, _)) | None => break,
                 },
-                () = watch.changed() => self.follow_files()?,
+                Some(()) = changes.recv() => self.follow_files()?,
                 () = shared.changed.notified() => self.follow_pods()?,
                 Some(line) = self.said.recv() => self.line(line),
                 () = &mut answers, if !self.control_plane => {
@@ -155,19 +182,14 @@ impl Runner {
     /// Reads the files and plans anew.
     fn follow_files(&mut self) -> Result<()> {
         let texts = self.sources.read();
-        let read = read(&texts.files);
-        let findings: Vec<_> = texts.findings.iter().chain(&read.findings).filter(|finding| finding.severity >= Severity::Warning).collect();
-        for finding in &findings {
-            self.tell(finding.to_string());
-        }
-        // What is mended and then wrong again is told again.
-        let current: BTreeSet<String> = findings.iter().map(ToString::to_string).collect();
-        self.told.retain(|line| current.contains(line));
+        let mut read = read(&texts.files);
+        let mut findings = texts.findings;
+        findings.append(&mut read.findings);
         self.objects = self.objects.update(read);
+        findings.append(&mut mesh::build(&self.objects, &self.mesh).1);
         self.plan = plan::plan(&self.objects, &self.options);
-        for note in self.plan.notes.clone() {
-            self.tell(note);
-        }
+        let findings = findings.iter().filter(|finding| finding.severity >= Severity::Warning).map(ToString::to_string);
+        self.tell(findings.chain(self.plan.notes.clone()).collect());
         self.addresses = cluster::addresses(&self.plan.services, &self.addresses, &mut self.service_ips);
         self.files.write(&self.shared.dir, "addresses.yaml", cluster::address_objects(&self.plan.services, &self.addresses))?;
         for (gateway, port) in self.gateways.follow(&self.plan.gateways) {
@@ -186,7 +208,7 @@ impl Runner {
             .collect();
         for step in reconcile::steps(&self.plan.pods, &running) {
             match step {
-                Step::Start(name, plan) => self.start(name, plan)?,
+                Step::Start(name, plan) => self.start(name, *plan)?,
                 Step::End(namespace, name) => {
                     if let Some(pod) = self.pods.get(&(namespace, name)) {
                         pod.remove();
@@ -230,7 +252,8 @@ impl Runner {
             .filter(|(key, pod)| !self.announced.contains(*key) && pod.status.borrow().ready)
             .map(|(key, pod)| {
                 let identity = &pod.identity;
-                let place = format!("{:<40} {:<15} {}", format!("{}.{}", identity.name, identity.plan.namespace), identity.ip, identity.plan.zone);
+                let place =
+                    format!("{:<40} {:<15} {}", format!("{}.{}", identity.name, identity.plan.namespace), identity.ip, identity.plan.zone);
                 (key.clone(), format!("ready  {place}  {:.1} s", self.started.elapsed().as_secs_f32()))
             })
             .collect();
@@ -263,7 +286,8 @@ impl Runner {
             let status = status.filter(|status| !status.ready);
             status.map(|status| format!("{}.{}: {}", pod.slot, pod.namespace, status.reason))
         };
-        let control_plane = (!self.control_plane).then(|| format!("weir serve does not answer (log: {})", self.shared.dir.serve_log().display()));
+        let control_plane =
+            (!self.control_plane).then(|| format!("weir serve does not answer (log: {})", self.shared.dir.serve_log().display()));
         control_plane.into_iter().chain(self.gateways.missing()).chain(self.plan.pods.iter().filter_map(waits)).collect()
     }
 
@@ -295,11 +319,12 @@ impl Runner {
         let _ = tokio::time::timeout(Duration::from_millis(200), control_plane.stop(Signal::TERM, Duration::from_millis(150))).await;
     }
 
-    /// Tells the user something once.
-    fn tell(&mut self, line: String) {
-        if self.told.insert(line.clone()) {
-            self.line(line);
+    /// Tells what is wrong now and was not at the last time.
+    fn tell(&mut self, wrong: Vec<String>) {
+        for line in wrong.iter().filter(|line| !self.told.contains(*line)) {
+            self.line(line.clone());
         }
+        self.told = wrong;
     }
 
     fn line(&self, line: String) {

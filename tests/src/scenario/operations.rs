@@ -82,11 +82,7 @@ pub async fn control_plane_restarted(mesh: &Up) -> Result<Figure> {
     let report = load.stop().await;
     canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
     let kept = report.failed == 0 && arrived.is_ok();
-    let measured = format!(
-        "{} of {} failed, the edit {}",
-        report.failed,
-        report.requests,
-        if arrived.is_ok() { "arrived" } else { "did NOT arrive" }
-    );
+    let measured =
+        format!("{} of {} failed, the edit {}", report.failed, report.requests, if arrived.is_ok() { "arrived" } else { "did NOT arrive" });
     Ok(Figure::new("control plane killed and restarted under load, an edit meanwhile", "0 failed, the edit arrives", measured, kept))
 }

@@ -13,6 +13,12 @@ pub(super) fn analyze(mesh: &Mesh, objects: &Objects, findings: &mut Vec<Finding
     for object in objects.iter() {
         match &object.kind {
             Kind::VirtualService(spec) => virtual_service(mesh, object, spec, findings),
+            Kind::Gateway(spec) => {
+                for (i, server) in spec.servers.iter().enumerate().filter(|(_, server)| !server.is_served()) {
+                    let message = format!("Weir serves no {} at gateways yet; the server has no effect", server.port.protocol);
+                    findings.push(object.finding(Severity::Warning, None, &format!("spec.servers[{i}].port.protocol"), message));
+                }
+            }
             Kind::DestinationRule(spec) => {
                 let host = host::full_name(&spec.host, &object.key.namespace, &mesh.domain);
                 if !host.contains('*') && !mesh.services.contains_key(&host) {

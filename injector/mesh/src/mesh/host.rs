@@ -1,10 +1,12 @@
 //! Names of hosts: short and full ones, and wildcards.
 
 /// The full name of a host that an object in `namespace` names: a name without a dot is a Service of the namespace
-/// (Istio's rule: any dot means that it is a full name already).
+/// (Istio's rule: any dot means that it is a full name already; `*` and addresses stay as they are).
 pub fn full_name(host: &str, namespace: &str, domain: &str) -> String {
-    if host.contains('.') || host.contains('*') || host.is_empty() {
-        return host.to_string();
+    // Names of hosts have no case; Envoy compares them in lower case.
+    let host = host.to_ascii_lowercase();
+    if host.contains(['.', '*', ':']) || host.is_empty() {
+        return host;
     }
     format!("{host}.{namespace}.svc.{domain}")
 }
@@ -33,7 +35,15 @@ mod tests {
 
     #[test]
     fn expands_only_names_without_a_dot() {
-        for (host, full) in [("a", "a.n.svc.d"), ("a.b", "a.b"), ("*", "*"), ("*.x", "*.x"), ("1.2.3.4", "1.2.3.4")] {
+        for (host, full) in [
+            ("a", "a.n.svc.d"),
+            ("a.b", "a.b"),
+            ("*", "*"),
+            ("*.x", "*.x"),
+            ("1.2.3.4", "1.2.3.4"),
+            ("fd00::1", "fd00::1"),
+            ("A", "a.n.svc.d"),
+        ] {
             assert_eq!(full_name(host, "n", "d"), full);
         }
     }

@@ -77,16 +77,18 @@ impl Mesh {
         self.workloads.iter().find(|workload| workload.namespace == namespace && workload.name == pod)
     }
 
-    /// The rule that holds for calls from a namespace to a host (`istio-semantics` 2): the client's namespace, then the
-    /// service's, then the root namespace; the first of them with any match, and in it the most specific host.
+    /// The rule that holds for calls from a namespace to a host (`istio-semantics` 2): the client's namespace (whatever its
+    /// rules are exported to; of the root namespace its private ones), then the service's, then the root namespace; the first
+    /// of them with any match, and in it the most specific host.
     pub fn rule(&self, client_namespace: &str, host: &str) -> Option<&Rule> {
-        let service_namespace = self.services.get(host).map_or("", |service| service.namespace.as_str());
-        let best_in = |namespace: &str| {
-            let visible =
-                |rule: &&Rule| rule.namespace == namespace && rule.is_visible_in(client_namespace) && host::matches(&rule.host, host);
-            self.rules.iter().filter(visible).max_by_key(|rule| host::specificity(&rule.host))
+        let best = |namespace: &str, counts: &dyn Fn(&Rule) -> bool| {
+            let concerns = |rule: &&Rule| rule.namespace == namespace && host::matches(&rule.host, host) && counts(rule);
+            self.rules.iter().filter(concerns).max_by_key(|rule| host::specificity(&rule.host))
         };
-        let own = if client_namespace == ROOT_NAMESPACE { None } else { best_in(client_namespace) };
-        own.or_else(|| best_in(service_namespace)).or_else(|| best_in(ROOT_NAMESPACE))
+        let is_root = client_namespace == ROOT_NAMESPACE;
+        let own = best(client_namespace, &|rule| !is_root || rule.is_private());
+        let exported = |namespace: &str| best(namespace, &|rule| rule.is_visible_in(client_namespace));
+        let of_service = || exported(&self.services.get(host)?.namespace);
+        own.or_else(of_service).or_else(|| exported(ROOT_NAMESPACE))
     }
 }

@@ -27,8 +27,8 @@ pub struct Plugin {
     pub selector: BTreeMap<String, String>,
     /// Where in the chain, first.
     pub phase: Phase,
-    /// Where in the phase: higher first.
-    pub priority: i32,
+    /// Where in the phase: higher first, none last.
+    pub priority: Option<i32>,
     /// Whether it concerns requests that the workload makes (and those of a gateway).
     pub client: bool,
     /// Whether it concerns requests that the workload gets.
@@ -93,13 +93,17 @@ pub(super) fn build(objects: &Objects, options: &Options, findings: &mut Vec<Fin
     for object in objects.iter() {
         if let Kind::WasmPlugin(plugin) = &object.kind {
             match resolve(object, plugin, options) {
-                Ok(plugin) => plugins.push(plugin),
+                Ok(plugin) => plugins.push((object.meta.creation_timestamp.clone(), plugin)),
                 Err(message) => findings.push(object.finding(Severity::Warning, None, "spec.url", message)),
             }
         }
     }
-    plugins.sort_by_key(|plugin| (plugin.phase, Reverse(plugin.priority), plugin.resource_name()));
-    plugins
+    // Istio's order: a plugin without a priority comes last, of equal ones those of the root namespace come first, then the oldest.
+    plugins.sort_by_key(|(created, plugin)| {
+        let order = (plugin.phase, Reverse(plugin.priority), plugin.namespace != ROOT_NAMESPACE);
+        (order, created.clone(), plugin.name.clone(), plugin.namespace.clone())
+    });
+    plugins.into_iter().map(|(_, plugin)| plugin).collect()
 }
 
 fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Plugin, String> {
@@ -122,7 +126,7 @@ fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Pl
         name: object.key.name.clone(),
         selector: plugin.selector.clone().unwrap_or_default().match_labels,
         phase: plugin.phase,
-        priority: plugin.priority.unwrap_or_default(),
+        priority: plugin.priority,
         client: concerns(Mode::Client),
         // Weir's own filters choose where a request goes: that is settled when it arrives.
         server: own.is_none() && concerns(Mode::Server),

@@ -43,25 +43,31 @@ impl Rule {
         self.subsets.iter().find(|subset| subset.name == name)
     }
 
-    /// Rule, then subset, then port: what comes later replaces whole fields (`istio-semantics` 4). A port's settings
-    /// replace all fields.
+    /// The rule's policy, then the subset's: what comes later replaces whole fields; a level's settings for the port stand in
+    /// for the level and replace all of them, set or not (`istio-semantics` 4).
     pub fn policy(&self, subset: Option<&Subset>, port: u16) -> Policy {
         let levels = [self.policy.as_ref(), subset.and_then(|subset| subset.traffic_policy.as_ref())];
         let mut policy = Policy::default();
         for level in levels.into_iter().flatten() {
-            policy.load_balancer = level.load_balancer.clone().or(policy.load_balancer);
-            policy.connection_pool = level.connection_pool.clone().or(policy.connection_pool);
-            policy.outlier_detection = level.outlier_detection.clone().or(policy.outlier_detection);
-        }
-        let of_port = |level: &TrafficPolicy| level.port_level_settings.iter().find(|settings| settings.port.number == port).cloned();
-        if let Some(settings) = levels.into_iter().flatten().rev().find_map(of_port) {
-            policy = Policy {
-                load_balancer: settings.load_balancer,
-                connection_pool: settings.connection_pool,
-                outlier_detection: settings.outlier_detection,
+            policy = match level.port_level_settings.iter().find(|settings| settings.port.number == port).cloned() {
+                Some(settings) => Policy {
+                    load_balancer: settings.load_balancer,
+                    connection_pool: settings.connection_pool,
+                    outlier_detection: settings.outlier_detection,
+                },
+                None => Policy {
+                    load_balancer: level.load_balancer.clone().or(policy.load_balancer),
+                    connection_pool: level.connection_pool.clone().or(policy.connection_pool),
+                    outlier_detection: level.outlier_detection.clone().or(policy.outlier_detection),
+                },
             };
         }
         policy
+    }
+
+    /// Whether only its own namespace sees the rule.
+    pub fn is_private(&self) -> bool {
+        !self.export_to.is_empty() && self.export_to.iter().all(|to| to == "." || *to == self.namespace)
     }
 }
 
@@ -89,13 +95,13 @@ pub(super) fn build(objects: &Objects, domain: &str) -> Vec<Rule> {
 
 fn add(rules: &mut Vec<Rule>, rule: &DestinationRule, namespace: &str, object: String, domain: &str) {
     let host = host::full_name(&rule.host, namespace, domain);
-    let same = |known: &&mut Rule| known.host == host && known.namespace == namespace && known.export_to == rule.export_to;
-    let Some(known) = rules.iter_mut().find(same) else {
-        let subsets = rule.subsets.clone();
-        let (policy, export_to) = (rule.traffic_policy.clone(), rule.export_to.clone());
-        rules.push(Rule { namespace: namespace.into(), host, export_to, policy, subsets, objects: vec![object] });
-        return;
-    };
+    let same = |known: &Rule| known.host == host && known.namespace == namespace && known.export_to == rule.export_to;
+    let index = rules.iter().position(same).unwrap_or_else(|| {
+        let export_to = rule.export_to.clone();
+        rules.push(Rule { namespace: namespace.into(), host: host.clone(), export_to, policy: None, subsets: vec![], objects: vec![] });
+        rules.len() - 1
+    });
+    let Some(known) = rules.get_mut(index) else { return };
     for subset in &rule.subsets {
         if known.subset(&subset.name).is_none() {
             known.subsets.push(subset.clone());

@@ -15,8 +15,12 @@ pub struct Service {
     pub name: String,
     /// `metadata.namespace`.
     pub namespace: String,
-    /// ClusterIPs; none for a headless Service.
+    /// ClusterIPs; none for a headless Service, and none as long as none is assigned.
     pub addresses: Vec<IpAddr>,
+    /// `clusterIP: None`: callers choose a pod by its address.
+    pub headless: bool,
+    /// `trafficDistribution`: near endpoints come first, with or without outlierDetection.
+    pub prefers_close: bool,
     /// The labels that a pod must have to be an endpoint; empty: none is.
     pub selector: BTreeMap<String, String>,
     /// Ports.
@@ -134,6 +138,8 @@ fn of_kubernetes(service: &K8sService, name: &str, namespace: &str, domain: &str
         name: name.into(),
         namespace: namespace.into(),
         addresses,
+        headless,
+        prefers_close: spec.traffic_distribution.is_some_and(|wish| wish.starts_with("Prefer")),
         selector: spec.selector.unwrap_or_default(),
         ports: spec.ports.unwrap_or_default().iter().filter_map(port).collect(),
     }

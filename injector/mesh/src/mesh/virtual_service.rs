@@ -33,6 +33,16 @@ impl VirtualService {
         self.gateways.iter().any(|own| own == gateway)
     }
 
+    /// How far it reaches: 0 its own namespace alone, 1 the namespaces it names, 2 all. What reaches less comes first.
+    pub fn reach(&self) -> u8 {
+        match self.export_to.as_slice() {
+            [] => 2,
+            some if some.iter().any(|to| to == "*") => 2,
+            some if some.iter().all(|to| to == "." || *to == self.namespace) => 0,
+            _ => 1,
+        }
+    }
+
     /// Whether it is exported to a namespace.
     pub fn is_visible_in(&self, namespace: &str) -> bool {
         is_exported(&self.export_to, &self.namespace, namespace)

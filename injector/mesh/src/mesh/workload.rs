@@ -89,14 +89,15 @@ fn of_pod(pod: &Pod, name: &str, namespace: &str) -> Option<Workload> {
 /// A label's value cannot hold `/`, so Istio writes `region.zone.subzone` there.
 fn locality(labels: &BTreeMap<String, String>) -> Locality {
     let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    // Before Kubernetes 1.17 the labels had other names.
+    let place = |part: &str| match label(&format!("topology.kubernetes.io/{part}")) {
+        empty if empty.is_empty() => label(&format!("failure-domain.beta.kubernetes.io/{part}")),
+        found => found,
+    };
     for name in ["topology.istio.io/locality", "istio-locality"] {
-        if let Some(text) = labels.get(name) {
+        if let Some(text) = labels.get(name).filter(|text| !text.is_empty()) {
             return Locality::parse(&if text.contains('/') { text.clone() } else { text.replace('.', "/") });
         }
     }
-    Locality {
-        region: label("topology.kubernetes.io/region"),
-        zone: label("topology.kubernetes.io/zone"),
-        sub_zone: label("topology.istio.io/subzone"),
-    }
+    Locality { region: place("region"), zone: place("zone"), sub_zone: label("topology.istio.io/subzone") }
 }

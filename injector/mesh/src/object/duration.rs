@@ -10,9 +10,17 @@ pub struct Span(pub Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse(&text).map(Span).ok_or_else(|| de::Error::custom(format!("{text:?} is no duration: write it as 5s, 1.5m or 100ms")))
+        let span = parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is no duration: write it as 5s, 1.5m or 100ms")))?;
+        // Envoy would round it to zero, which often means "none".
+        if !span.is_zero() && span < Duration::from_millis(1) {
+            return Err(de::Error::custom(format!("{text:?} is too short: Envoy counts in milliseconds")));
+        }
+        Ok(Span(span))
     }
 }
+
+/// The longest duration that Go knows, some 292 years; Envoy takes no more than a little above that.
+const LONGEST: Duration = Duration::from_nanos(i64::MAX as u64);
 
 fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
@@ -34,7 +42,7 @@ fn parse(text: &str) -> Option<Duration> {
         seconds += number.parse::<f64>().ok()? * factor;
         rest = next;
     }
-    Duration::try_from_secs_f64(seconds).ok()
+    Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= LONGEST)
 }
 
 #[cfg(test)]
@@ -51,7 +59,7 @@ mod tests {
 
     #[test]
     fn refuses_anything_else() {
-        for text in ["", "5", "s", "-1s", "1x", "1..2s", "5 s", "1e3s"] {
+        for text in ["", "5", "s", "-1s", "1x", "1..2s", "5 s", "1e3s", "9999999999999h"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

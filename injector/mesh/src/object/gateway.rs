@@ -21,6 +21,18 @@ pub struct Server {
     pub tls: Option<ServerTls>,
 }
 
+impl Server {
+    /// Whether a gateway does anything for it: TLS is not terminated and not routed yet.
+    pub fn is_served(&self) -> bool {
+        self.is_http() || self.port.protocol.eq_ignore_ascii_case("TCP")
+    }
+
+    /// Whether its requests are routed.
+    pub fn is_http(&self) -> bool {
+        ["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].iter().any(|known| known.eq_ignore_ascii_case(&self.port.protocol))
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerPort {

@@ -3,7 +3,9 @@
 pub mod destination_rule;
 mod duration;
 pub mod gateway;
+mod parse;
 mod read;
+mod regex;
 mod validate;
 pub mod virtual_service;
 pub mod wasm_plugin;
@@ -18,7 +20,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::networking::v1::IPAddress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,7 +66,7 @@ pub enum Kind {
     /// v1 Namespace
     Namespace(Namespace),
     /// v1 Service
-    Service(Service),
+    Service(Box<Service>),
     /// v1 Pod
     Pod(Box<Pod>),
     /// apps/v1 Deployment
@@ -78,7 +80,7 @@ pub enum Kind {
     /// networking.istio.io DestinationRule
     DestinationRule(destination_rule::DestinationRule),
     /// extensions.istio.io WasmPlugin
-    WasmPlugin(wasm_plugin::WasmPlugin),
+    WasmPlugin(Box<wasm_plugin::WasmPlugin>),
 }
 
 /// What reading files gave.
@@ -90,6 +92,10 @@ pub struct Read {
     pub findings: Vec<Finding>,
     /// What was rejected, so that its last good state stays.
     pub rejected: Vec<Rejected>,
+    /// What a `deletionTimestamp` removed: no last good state of it comes back.
+    pub deleted: BTreeSet<Key>,
+    /// The files in their order: later ones override earlier ones.
+    pub files: Vec<PathBuf>,
 }
 
 /// An object, or a whole file, that could not be read.
@@ -138,19 +144,25 @@ fn finding(
 }
 
 impl Objects {
-    /// The state after a reading: its objects, and of what it rejected the last good state, if there was one.
+    /// The state after a reading: its objects, and of what it rejected the last good state, if there was one. A last good
+    /// state stands where its file stands: it gives way to a later file's object, not to an earlier one's.
     pub fn update(&self, read: Read) -> Objects {
-        let mut by_key: BTreeMap<Key, Arc<Object>> = BTreeMap::new();
-        for rejected in &read.rejected {
-            match rejected {
-                Rejected::Object(key) => by_key.extend(self.by_key.get_key_value(key).map(|(key, object)| (key.clone(), object.clone()))),
-                Rejected::File(path) => {
-                    let kept = self.by_key.iter().filter(|(_, object)| object.place.file == *path);
-                    by_key.extend(kept.map(|(key, object)| (key.clone(), object.clone())));
-                }
+        let order: BTreeMap<&PathBuf, usize> = read.files.iter().enumerate().map(|(i, path)| (path, i)).collect();
+        let place = |object: &Object| order.get(&object.place.file).copied();
+        let mut by_key: BTreeMap<Key, Arc<Object>> =
+            read.objects.into_iter().map(|object| (object.key.clone(), Arc::new(object))).collect();
+        let is_rejected = |key: &Key, object: &Object| {
+            read.rejected.iter().any(|rejected| match rejected {
+                Rejected::Object(other) => other == key,
+                Rejected::File(path) => object.place.file == *path,
+            })
+        };
+        for (key, object) in self.by_key.iter().filter(|(key, object)| is_rejected(key, object) && !read.deleted.contains(key)) {
+            let newer = by_key.get(key).map(|object| place(object));
+            if newer.is_none_or(|newer| newer < place(object)) {
+                by_key.insert(key.clone(), object.clone());
             }
         }
-        by_key.extend(read.objects.into_iter().map(|object| (object.key.clone(), Arc::new(object))));
         Objects { by_key }
     }
 

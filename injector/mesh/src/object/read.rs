@@ -1,10 +1,9 @@
 //! Files in, typed objects out, with what is wrong named by file, line and field.
 
+use super::parse::{known_kind, parse};
 use super::yaml::{self, Document};
-use super::{Key, Kind, Object, Positions, Read, Rejected, SourceFile, finding, validate};
+use super::{Key, Object, Positions, Read, Rejected, SourceFile, finding};
 use crate::finding::{Finding, Place, Severity};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "IPAddress"];
 /// Kinds that belong to an application and say nothing about its traffic: ignored without a word.
 const SILENT: [&str; 3] = ["ServiceAccount", "ConfigMap", "Secret"];
-/// Kubernetes' schema is k8s-openapi's to know: its unknown fields are not reported.
-const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
 
 /// Reads files in their order; later files override objects of earlier ones (a warning when both stand in one folder).
 /// An object with `metadata.deletionTimestamp` removes one of the same key.
@@ -22,8 +19,14 @@ pub fn read(files: &[SourceFile]) -> Read {
     for file in files {
         reader.file(file);
     }
-    let objects = reader.objects.into_values().filter(|object| object.meta.deletion_timestamp.is_none()).collect();
-    Read { objects, findings: reader.findings, rejected: reader.rejected }
+    let (deleted, objects): (Vec<_>, Vec<_>) = reader.objects.into_values().partition(|object| object.meta.deletion_timestamp.is_some());
+    Read {
+        objects,
+        findings: reader.findings,
+        rejected: reader.rejected,
+        deleted: deleted.into_iter().map(|object| object.key).collect(),
+        files: files.iter().map(|file| file.path.clone()).collect(),
+    }
 }
 
 #[derive(Default)]
@@ -103,6 +106,8 @@ impl Reader {
             let message = format!("the object stands in {} too; the later one counts", earlier.place);
             self.findings.push(object.finding(Severity::Warning, None, "metadata.name", message));
         }
+        // A later good state takes the place of an earlier broken one.
+        self.rejected.retain(|rejected| *rejected != Rejected::Object(object.key.clone()));
         self.objects.insert(object.key.clone(), object);
     }
 
@@ -140,105 +145,6 @@ impl Problems<'_> {
     pub(super) fn add(&mut self, severity: Severity, field: &str, message: String) {
         self.found.push(finding(self.key, self.place, self.positions, severity, Some("IST0106"), field, message));
     }
-}
-
-fn known_kind(api_version: &str, kind: &str) -> Option<&'static str> {
-    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    let known = match (group, kind) {
-        ("", "Namespace") => "Namespace",
-        ("", "Service") => "Service",
-        ("", "Pod") => "Pod",
-        ("apps", "Deployment") => "Deployment",
-        ("networking.k8s.io", "IPAddress") => "IPAddress",
-        ("networking.istio.io", "Gateway") => "Gateway",
-        ("networking.istio.io", "VirtualService") => "VirtualService",
-        ("networking.istio.io", "DestinationRule") => "DestinationRule",
-        ("extensions.istio.io", "WasmPlugin") => "WasmPlugin",
-        _ => return None,
-    };
-    let versions: &[&str] = match group {
-        "networking.istio.io" => &["v1", "v1beta1", "v1alpha3"],
-        "extensions.istio.io" => &["v1alpha1"],
-        _ => &["v1"],
-    };
-    versions.contains(&version).then_some(known)
-}
-
-fn parse(known: &str, api_version: &str, mut value: Value, problems: &mut Problems) -> Option<(ObjectMeta, Kind)> {
-    if ISTIO_GROUPS.iter().any(|group| api_version.starts_with(group)) {
-        let meta = typed(value.get_mut("metadata").map(Value::take).unwrap_or_default(), "metadata", false, problems)?;
-        let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
-        let kind = match known {
-            "Gateway" => Kind::Gateway(typed(spec, "spec", true, problems)?),
-            "VirtualService" => Kind::VirtualService(typed(spec, "spec", true, problems)?),
-            "DestinationRule" => Kind::DestinationRule(typed(spec, "spec", true, problems)?),
-            _ => Kind::WasmPlugin(typed(spec, "spec", true, problems)?),
-        };
-        validate::validate(&kind, problems);
-        return Some((meta, kind));
-    }
-    macro_rules! kubernetes {
-        ($make:expr) => {{
-            let object = typed(value, "", false, problems)?;
-            (ObjectMeta::clone(metadata_of(&object)), $make(object))
-        }};
-    }
-    Some(match known {
-        "Namespace" => kubernetes!(Kind::Namespace),
-        "Service" => kubernetes!(Kind::Service),
-        "Pod" => kubernetes!(|pod| Kind::Pod(Box::new(pod))),
-        "Deployment" => kubernetes!(|deployment| Kind::Deployment(Box::new(deployment))),
-        _ => kubernetes!(Kind::IpAddress),
-    })
-}
-
-fn metadata_of<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(object: &T) -> &ObjectMeta {
-    object.metadata()
-}
-
-/// Reads `value` as a `T`; `at` is its path inside the object.
-fn typed<T: DeserializeOwned>(value: Value, at: &str, report_unknown: bool, problems: &mut Problems) -> Option<T> {
-    let value = if value.is_null() { Value::Object(Default::default()) } else { value };
-    let join = |path: &str| match (at, path) {
-        ("", path) => path.to_string(),
-        (at, "." | "") => at.to_string(),
-        (at, path) => format!("{at}.{path}"),
-    };
-    let mut unknown = Vec::new();
-    let mut note = |path: serde_ignored::Path| unknown.push(path.to_string());
-    let mut track = serde_path_to_error::Track::new();
-    let inner = serde_path_to_error::Deserializer::new(value, &mut track);
-    let result = T::deserialize(serde_ignored::Deserializer::new(inner, &mut note));
-    if report_unknown {
-        for path in unknown {
-            // serde_ignored writes `http.0.?.name`; ours are written `http[0].name`.
-            let path = join(&bracketed(&path));
-            problems.add(Severity::Warning, &path, "Weir does not know this field; it has no effect: check its spelling".into());
-        }
-    }
-    match result {
-        Ok(parsed) => Some(parsed),
-        Err(error) => {
-            let path = join(&track.path().to_string());
-            problems.add(Severity::Error, &path, format!("{error}; what the object said before stays in force"));
-            None
-        }
-    }
-}
-
-fn bracketed(path: &str) -> String {
-    let mut out = String::new();
-    for part in path.split('.').filter(|part| *part != "?") {
-        if part.bytes().all(|byte| byte.is_ascii_digit()) {
-            out.push_str(&format!("[{part}]"));
-        } else {
-            if !out.is_empty() {
-                out.push('.');
-            }
-            out.push_str(part);
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -300,7 +206,7 @@ mod tests {
 
     #[test]
     fn keeps_the_last_good_state_of_what_is_broken() {
-        let good = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {selector: {a: b}, servers: [{port: {number: 80}, hosts: ['*']}]}\n";
+        let good = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {selector: {a: b}, servers: [{port: {number: 80, protocol: HTTP}, hosts: ['*']}]}\n";
         let objects = Objects::default().update(one(good));
         let names = |objects: &Objects| objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>();
         assert_eq!(names(&objects), ["Gateway default/g", "Namespace a"]);
@@ -311,6 +217,41 @@ mod tests {
             "one object"
         );
         assert_eq!(names(&objects.update(one(&good.replace("kind: Gateway", "kind: Other")))), ["Namespace a"]);
+    }
+
+    #[test]
+    fn a_last_good_state_stands_where_its_file_stands() {
+        let host = |name: &str| {
+            format!("apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: d}}\nspec: {{host: {name}}}\n")
+        };
+        let both = |first: &str, second: &str| {
+            read(&[("a/f.yaml", first), ("b/f.yaml", second)].map(|(path, text)| SourceFile { path: path.into(), text: text.into() }))
+        };
+        let hosts = |objects: &Objects| {
+            let host = |object: &std::sync::Arc<Object>| match &object.kind {
+                crate::object::Kind::DestinationRule(rule) => rule.host.clone(),
+                _ => String::new(),
+            };
+            objects.iter().map(host).collect::<Vec<_>>()
+        };
+        let before = Objects::default().update(both(&host("old"), &host("override")));
+        assert_eq!(hosts(&before), ["override"]);
+        for broken in ["a: [", &host("''")] {
+            let after = before.update(both(&host("old"), broken));
+            assert_eq!(hosts(&after), ["override"], "the earlier file does not come back: {broken}");
+        }
+        assert_eq!(hosts(&before.update(both("a: [", &host("newer")))), ["newer"], "a later file counts");
+        let gone = host("x").replace("name: d", "name: d, deletionTimestamp: '2026-01-01T00:00:00Z'");
+        let first = Objects::default().update(both(&host("old"), ""));
+        assert!(hosts(&first.update(both("a: [", &gone))).is_empty(), "a deletion counts");
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_not_there() {
+        let read = one(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n  hosts: [a]\n  gateways:\n  http:\n  - match:\n    route: [{destination: {host: b}, weight: ~}]\n",
+        );
+        assert_eq!((shown(&read), read.objects.len()), (vec![], 1));
     }
 
     #[test]

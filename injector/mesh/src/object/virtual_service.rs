@@ -32,6 +32,8 @@ pub struct HttpRoute {
     pub mirror: Option<Destination>,
     pub mirrors: Vec<Mirror>,
     pub mirror_percentage: Option<Percent>,
+    /// The deprecated form of `mirror_percentage`.
+    pub mirror_percent: Option<f64>,
     pub headers: Option<Headers>,
 }
 
@@ -162,7 +164,8 @@ pub struct Fault {
 pub struct Delay {
     pub fixed_delay: Option<Span>,
     pub percentage: Option<Percent>,
-    pub percent: Option<u32>,
+    /// The deprecated form of `percentage`.
+    pub percent: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

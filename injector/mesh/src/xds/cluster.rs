@@ -50,10 +50,13 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
     let outlier = target.policy.outlier_detection.as_ref();
     // Istio: outlierDetection switches Envoy's panic mode off unless minHealthPercent asks for it.
     let panic = outlier.map(|outlier| outlier.min_health_percent.unwrap_or_default()).or(target.locality.as_ref().map(|_| 0));
+    let by_address = target.is_by_address(view);
+    let discovery = if by_address { DiscoveryType::OriginalDst } else { DiscoveryType::Eds };
     Cluster {
         name: target.cluster_name(),
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into())),
-        eds_cluster_config: Some(EdsClusterConfig { eds_config: Some(ads(None)), ..Default::default() }),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
+        eds_cluster_config: (!by_address).then(|| EdsClusterConfig { eds_config: Some(ads(None)), ..Default::default() }),
+        lb_policy: if by_address { LbPolicy::ClusterProvided.into() } else { LbPolicy::default().into() },
         connect_timeout: duration(tcp.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.0)),
         circuit_breakers: Some(CircuitBreakers {
             thresholds: vec![Thresholds {
@@ -66,7 +69,7 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
             ..Default::default()
         }),
         outlier_detection: outlier.map(outlier_detection),
-        load_balancing_policy: Some(balancing(view, target)),
+        load_balancing_policy: (!by_address).then(|| balancing(view, target)),
         common_lb_config: panic
             .map(|percent| CommonLbConfig { healthy_panic_threshold: Some(Percent { value: f64::from(percent) }), ..Default::default() }),
         typed_extension_protocol_options: protocol_options(
@@ -183,10 +186,8 @@ fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
 
 /// The load balancer; under a locality policy inside a subset balancer that obeys a named zone and falls back to all.
 fn balancing(view: &View, target: &Target) -> LoadBalancingPolicy {
-    let distributes = target.locality.is_some() && !target.has_priorities(view);
-    let weighted = LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig::default());
-    let locality = distributes.then_some(LocalityLbConfig { locality_config_specifier: Some(weighted) });
-    let inner = endpoint_picker(&target.policy, locality);
+    let distributes = target.has_shares();
+    let inner = endpoint_picker(&target.policy, distributes.then(LocalityWeightedLbConfig::default));
     if !view.policies.has_locality(&target.service.host) {
         return inner;
     }
@@ -202,11 +203,13 @@ fn balancing(view: &View, target: &Target) -> LoadBalancingPolicy {
     policy("subset", any(subset))
 }
 
-fn endpoint_picker(rule: &Policy, locality_lb_config: Option<LocalityLbConfig>) -> LoadBalancingPolicy {
+fn endpoint_picker(rule: &Policy, weighted: Option<LocalityWeightedLbConfig>) -> LoadBalancingPolicy {
     let balancer = rule.load_balancer.clone().unwrap_or_default();
     if let Some(hash) = &balancer.consistent_hash {
-        return policy("ring_hash", any(ring_hash(hash)));
+        return policy("ring_hash", any(ring_hash(hash, weighted)));
     }
+    let weighted = weighted.map(LocalityConfigSpecifier::LocalityWeightedLbConfig);
+    let locality_lb_config = weighted.map(|weighted| LocalityLbConfig { locality_config_specifier: Some(weighted) });
     match balancer.simple {
         Some(SimpleLoadBalancer::RoundRobin) => {
             policy("round_robin", any(lb::round_robin::v3::RoundRobin { locality_lb_config, ..Default::default() }))
@@ -216,9 +219,10 @@ fn endpoint_picker(rule: &Policy, locality_lb_config: Option<LocalityLbConfig>) 
     }
 }
 
-fn ring_hash(hash: &ConsistentHash) -> lb::ring_hash::v3::RingHash {
+fn ring_hash(hash: &ConsistentHash, locality_weighted_lb_config: Option<LocalityWeightedLbConfig>) -> lb::ring_hash::v3::RingHash {
     use envoy_types::pb::google::protobuf::UInt64Value;
-    lb::ring_hash::v3::RingHash { minimum_ring_size: hash.minimum_ring_size.map(|value| UInt64Value { value }), ..Default::default() }
+    let minimum_ring_size = hash.minimum_ring_size.map(|value| UInt64Value { value });
+    lb::ring_hash::v3::RingHash { minimum_ring_size, locality_weighted_lb_config, ..Default::default() }
 }
 
 fn policy(name: &str, typed_config: Option<Any>) -> LoadBalancingPolicy {

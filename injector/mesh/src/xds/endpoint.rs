@@ -44,12 +44,10 @@ pub(crate) fn build(view: &View, target: &Target) -> ClusterLoadAssignment {
     }
 }
 
-/// `distribute` excludes failover: all its localities share one priority (`istio-semantics` 18).
+/// `distribute` excludes failover: all its localities share one priority, also for a caller whom no `from` covers
+/// (`istio-semantics` 18).
 fn rank(caller: &Workload, pod: &Workload, setting: &LocalityLbSetting) -> u32 {
-    match priority::distribution(&caller.locality, setting) {
-        Some(_) => 0,
-        None => priority::of_endpoint(caller, pod, setting),
-    }
+    if setting.distribute.is_empty() { priority::of_endpoint(caller, pod, setting) } else { 0 }
 }
 
 /// The share of each locality: a share that several localities match is split by their endpoints; a locality takes the
@@ -67,8 +65,8 @@ fn weights<'a>(shares: &BTreeMap<String, u32>, localities: impl Iterator<Item = 
         let share = u64::from(shares.get(pattern).copied().unwrap_or_default());
         let all: usize = localities.iter().map(|(_, pods)| pods).sum();
         for (locality, pods) in localities {
-            // In thousandths of a percent, so that splitting loses nothing that matters.
-            let weight = share * 1000 * pods as u64 / all.max(1) as u64;
+            // In thousandths of a percent, so that splitting loses nothing that matters; no part of a share is none.
+            let weight = (share * 1000 * pods as u64 / all.max(1) as u64).max(share.min(1));
             weights.insert(locality.clone(), u32::try_from(weight).unwrap_or(u32::MAX));
         }
     }

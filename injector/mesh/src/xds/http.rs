@@ -1,6 +1,6 @@
 //! The HTTP connection manager: what each request passes before it is routed.
 
-use super::{NOT_REACHED, View, ads, any, boolean, cluster, matching, millis};
+use super::{NOT_REACHED, View, ads, any, boolean, cluster, matching, millis, uint};
 use crate::mesh::plugin::{Filter, Plugin};
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier as LogFilterSpecifier;
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLogFilter, AndFilter, HeaderFilter, ResponseFlagFilter};
@@ -84,7 +84,7 @@ pub(crate) fn inbound(view: &View, port: u16) -> NetworkFilter {
         http_filters: filters,
         local_reply_config: Some(LocalReplyConfig { mappers: not_reached(), ..Default::default() }),
         use_remote_address: boolean(false),
-        ..common(&format!("inbound_0.0.0.0_{port}"))
+        ..common(&format!("inbound_{port}"))
     };
     filter(manager)
 }
@@ -94,7 +94,7 @@ fn common(stat_prefix: &str) -> HttpConnectionManager {
     let remove = HeaderMutation { action: Some(Mutation::RemoveOnMatch(RemoveOnMatch { key_matcher: Some(prefix) })) };
     let early = TypedExtensionConfig {
         name: "envoy.http.early_header_mutation.header_mutation".into(),
-        typed_config: any(EarlyHeaderMutation { mutations: vec![remove], ..Default::default() }),
+        typed_config: any(EarlyHeaderMutation { mutations: vec![remove] }),
     };
     HttpConnectionManager {
         stat_prefix: stat_prefix.into(),
@@ -117,6 +117,8 @@ pub(crate) fn route_configuration(name: &str, virtual_hosts: Vec<VirtualHost>) -
         request_headers_to_remove: [weir_policy::BUCKET_HEADER, weir_policy::SUBSET_HEADER, ZONE_HEADER].map(String::from).into(),
         response_headers_to_remove: vec![NOT_REACHED.into()],
         validate_clusters: boolean(false),
+        // Istio's limit; Envoy's own of 4 kB would refuse all routes for one long directResponse.
+        max_direct_response_body_size_bytes: uint(1 << 20),
         ignore_port_in_host_matching: true,
         ..Default::default()
     }

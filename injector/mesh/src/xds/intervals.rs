@@ -44,7 +44,7 @@ fn anchor(name: &str) -> usize {
 }
 
 /// Brings weights to a total of [`BUCKETS`] by the method of the largest remainder; of equal remainders the first.
-fn shares(weights: &[f64]) -> Vec<u32> {
+pub(crate) fn shares(weights: &[f64]) -> Vec<u32> {
     let total: f64 = weights.iter().sum();
     if total <= 0.0 {
         return vec![0; weights.len()];

@@ -2,7 +2,7 @@
 //! and the ports of a gateway.
 
 use super::lookup::{cluster_name, port_number};
-use super::{View, any, boolean, cluster, http, socket_address, uint, virtual_host};
+use super::{View, any, boolean, cluster, http, intervals, socket_address, uint, virtual_host};
 use crate::mesh::service::{Port, Protocol, Service, subset_of};
 use crate::mesh::virtual_service::MESH;
 use crate::object::gateway::Server;
@@ -50,32 +50,33 @@ pub(crate) fn outbound(view: &View) -> (Vec<Made>, BTreeSet<u16>) {
     (listeners, http_ports)
 }
 
-/// The listeners of a gateway, with the servers of each port (those of all Gateways that select it, by `namespace/name`).
-pub(crate) fn gateway<'a>(view: &View<'a>) -> Vec<(Made, u16, Vec<(String, &'a Server)>)> {
-    let mut by_port: BTreeMap<u16, Vec<(String, &Server)>> = BTreeMap::new();
+/// A server with its Gateway's `namespace/name`.
+pub(crate) type NamedServer<'a> = (String, &'a Server);
+
+/// The listeners of a gateway, each with the port that it listens on and its HTTP servers: those of all Gateways that select
+/// the workload whose ports lead there.
+pub(crate) fn gateway<'a>(view: &View<'a>) -> Vec<(Made, u16, Vec<NamedServer<'a>>)> {
+    let mut by_bind: BTreeMap<u16, Vec<NamedServer>> = BTreeMap::new();
     for (name, gateway) in &view.mesh.gateways {
         if subset_of(&gateway.selector, &view.workload.labels) {
             for server in &gateway.servers {
-                by_port.entry(server.port.number).or_default().push((name.clone(), server));
+                by_bind.entry(bind_port(view, server.port.number)).or_default().push((name.clone(), server));
             }
         }
     }
-    let listener = |(port, servers): (u16, Vec<(String, &'a Server)>)| {
-        let bind = bind_port(view, port);
-        let stat_prefix = format!("outbound_0.0.0.0_{bind}");
-        let is_http = servers
-            .iter()
-            .any(|(_, server)| matches!(server.port.protocol.as_str(), "HTTP" | "HTTP2" | "GRPC" | "http" | "http2" | "grpc"));
-        let filter = if is_http {
-            http::outbound(view, &stat_prefix, &gateway_routes(bind), true)
+    let listener = |(bind, servers): (u16, Vec<NamedServer<'a>>)| {
+        let stat_prefix = format!("outbound_{bind}");
+        let (http, tcp): (Vec<_>, Vec<_>) = servers.into_iter().partition(|(_, server)| server.is_http());
+        let filter = if http.is_empty() {
+            gateway_tcp(view, &stat_prefix, &tcp)?
         } else {
-            gateway_tcp(view, &stat_prefix, &servers, port)?
+            http::outbound(view, &stat_prefix, &gateway_routes(bind), true)
         };
-        let objects = servers.iter().map(|(name, _)| format!("Gateway {name}")).collect();
+        let objects = http.iter().chain(&tcp).map(|(name, _)| format!("Gateway {name}")).collect();
         let listener = Listener { bind_to_port: None, ..named(&format!("0.0.0.0_{bind}"), "0.0.0.0", bind, vec![filter]) };
-        Some(((listener, objects), port, if is_http { servers } else { Vec::new() }))
+        Some(((listener, objects), bind, http))
     };
-    by_port.into_iter().filter_map(listener).collect()
+    by_bind.into_iter().filter_map(listener).collect()
 }
 
 /// The name of a gateway port's route configuration, after the port that it listens on.
@@ -84,7 +85,7 @@ pub(crate) fn gateway_routes(bind: u16) -> String {
 }
 
 /// The port that a gateway's pod listens on for a server's port: the target of a Service with that port, else the port itself.
-pub(crate) fn bind_port(view: &View, port: u16) -> u16 {
+fn bind_port(view: &View, port: u16) -> u16 {
     let services = view.mesh.services.values().filter(|service| service.selects(&view.workload.namespace, &view.workload.labels));
     services.filter_map(|service| view.workload.target_port(service.port(port)?)).next().unwrap_or(port)
 }
@@ -111,7 +112,7 @@ fn virtual_outbound() -> Listener {
 
 /// All HTTP services of a port: told apart by the request's host.
 fn of_port(view: &View, port: u16) -> Listener {
-    let filter = http::outbound(view, &format!("outbound_0.0.0.0_{port}"), &port.to_string(), false);
+    let filter = http::outbound(view, &format!("outbound_{port}"), &port.to_string(), false);
     let mut listener = named(&format!("0.0.0.0_{port}"), "0.0.0.0", port, vec![filter]);
     // Requests to a host that is no service of the mesh may speak anything here.
     let pass = chain("passthrough", vec![tcp(cluster::PASSTHROUGH, ClusterSpecifier::Cluster(cluster::PASSTHROUGH.into()))]);
@@ -127,7 +128,7 @@ fn per_address(view: &View, service: &Service, port: &Port) -> Vec<Listener> {
         if port.protocol == Protocol::Tcp {
             return Listener { filter_chains: vec![bytes], ..named(&name, &address, port.number, Vec::new()) };
         }
-        let http = http::outbound(view, &format!("outbound_{name}"), &port.number.to_string(), false);
+        let http = http::outbound(view, &format!("outbound_{}", port.number), &port.number.to_string(), false);
         let mut listener = named(&name, &address, port.number, vec![http]);
         sniff(&mut listener, bytes);
         listener
@@ -164,7 +165,8 @@ fn tcp_clusters(view: &View, service: &Service, port: &Port) -> ClusterSpecifier
         matched.port.is_none_or(|wanted| wanted == port.number)
             && (matched.gateways.is_empty() || matched.gateways.iter().any(|name| name == MESH))
     };
-    let routes = virtual_host::owner(view, &service.host).map(|owner| owner.tcp.as_slice()).unwrap_or_default();
+    let owners: Vec<_> = view.virtual_services(MESH).filter(|owner| !owner.tcp.is_empty()).collect();
+    let routes = virtual_host::owner(&owners, &service.host).map(|owner| owner.tcp.as_slice()).unwrap_or_default();
     let found = routes.iter().find(|route| route.matches.is_empty() || route.matches.iter().any(concerns));
     match found {
         Some(TcpRoute { route, .. }) if !route.is_empty() => tcp_destinations(view, route, port.number),
@@ -179,18 +181,24 @@ fn tcp_destinations(view: &View, choices: &[RouteDestination], port: u16) -> Clu
     if let [only] = choices {
         return ClusterSpecifier::Cluster(name(only));
     }
-    let weighted =
-        choices.iter().map(|choice| (name(choice), choice.weight.unwrap_or_default().round() as u32)).filter(|(_, weight)| *weight > 0);
-    let clusters = weighted.map(|(name, weight)| ClusterWeight { name, weight, ..Default::default() }).collect();
+    // The same shares as for HTTP, so that fractions of a weight count; nothing to hold still here, as no connection has a user.
+    let weights: Vec<f64> = choices.iter().map(|choice| choice.weight.unwrap_or_default()).collect();
+    let shares = choices.iter().zip(intervals::shares(&weights)).filter(|(_, weight)| *weight > 0);
+    let clusters = shares.map(|(choice, weight)| ClusterWeight { name: name(choice), weight, ..Default::default() }).collect();
     ClusterSpecifier::WeightedClusters(WeightedCluster { clusters })
 }
 
-fn gateway_tcp(view: &View, stat_prefix: &str, servers: &[(String, &Server)], port: u16) -> Option<Filter> {
-    let routes =
-        view.mesh.virtual_services.iter().filter(|owner| servers.iter().any(|(name, _)| owner.is_for(name))).flat_map(|owner| &owner.tcp);
-    let concerns = |matched: &L4Match| matched.port.is_none_or(|wanted| wanted == port);
-    let mut found = routes.filter(|route| route.matches.is_empty() || route.matches.iter().any(concerns));
-    Some(tcp(stat_prefix, tcp_destinations(view, &found.next()?.route, port)))
+fn gateway_tcp(view: &View, stat_prefix: &str, servers: &[NamedServer]) -> Option<Filter> {
+    let concerns = |matched: &L4Match, gateway: &String, port: u16| {
+        matched.port.is_none_or(|wanted| wanted == port) && (matched.gateways.is_empty() || matched.gateways.contains(gateway))
+    };
+    servers.iter().filter(|(_, server)| server.port.protocol.eq_ignore_ascii_case("TCP")).find_map(|(gateway, server)| {
+        let port = server.port.number;
+        let mut routes = view.virtual_services(gateway).flat_map(|owner| &owner.tcp);
+        let found =
+            routes.find(|route| route.matches.is_empty() || route.matches.iter().any(|matched| concerns(matched, gateway, port)))?;
+        Some(tcp(stat_prefix, tcp_destinations(view, &found.route, port)))
+    })
 }
 
 fn named(name: &str, address: &str, port: u16, filters: Vec<Filter>) -> Listener {

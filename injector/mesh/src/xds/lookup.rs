@@ -4,7 +4,9 @@ use crate::mesh::Mesh;
 use crate::mesh::policy::Policies;
 use crate::mesh::rule::{Policy, Rule};
 use crate::mesh::service::{Port, Service};
+use crate::mesh::virtual_service::VirtualService;
 use crate::mesh::workload::Workload;
+use crate::node::Role;
 use crate::object::destination_rule::{LocalityLbSetting, Subset};
 use crate::object::virtual_service::Destination;
 
@@ -12,6 +14,7 @@ use crate::object::virtual_service::Destination;
 pub(crate) struct View<'a> {
     pub mesh: &'a Mesh,
     pub workload: &'a Workload,
+    pub role: Role,
     pub policies: Policies,
 }
 
@@ -27,8 +30,18 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> View<'a> {
-    pub fn new(mesh: &'a Mesh, workload: &'a Workload) -> View<'a> {
-        View { mesh, workload, policies: Policies::of(mesh, workload) }
+    pub fn new(mesh: &'a Mesh, workload: &'a Workload, role: Role) -> View<'a> {
+        View { mesh, workload, role, policies: Policies::of(mesh, workload) }
+    }
+
+    /// The VirtualServices for a gateway (`namespace/name` or `mesh`) that the node sees, in Istio's order: those for the
+    /// node's own namespace alone, those exported to it by name, then those for all; of each kind the oldest first.
+    pub fn virtual_services(&self, gateway: &str) -> impl Iterator<Item = &'a VirtualService> {
+        let namespace = self.workload.namespace.as_str();
+        let visible = |owner: &&VirtualService| owner.is_for(gateway) && owner.is_visible_in(namespace);
+        let mut found: Vec<&VirtualService> = self.mesh.virtual_services.iter().filter(visible).collect();
+        found.sort_by_key(|owner| owner.reach());
+        found.into_iter()
     }
 
     /// All clusters of a service's port: the whole, then each subset.
@@ -53,8 +66,12 @@ impl<'a> View<'a> {
     fn target(&self, service: &'a Service, port: &'a Port, rule: Option<&'a Rule>, subset: Option<&'a Subset>) -> Target<'a> {
         let policy = rule.map(|rule| rule.policy(subset, port.number)).unwrap_or_default();
         let setting = super::priority::of_policy(&policy);
-        // Istio activates locality load balancing by outlierDetection; a locality policy of ours does so too.
-        let active = policy.outlier_detection.is_some() || self.policies.has_locality(&service.host);
+        // Istio activates priorities by outlierDetection or the Service's trafficDistribution; a locality policy of ours does so
+        // too. Shares need none of these.
+        let active = policy.outlier_detection.is_some()
+            || service.prefers_close
+            || !setting.distribute.is_empty()
+            || self.policies.has_locality(&service.host);
         let locality = (active && setting.enabled != Some(false)).then_some(setting);
         Target { service, port, subset, rule, policy, locality }
     }
@@ -80,8 +97,20 @@ impl Target<'_> {
     }
 
     /// Whether its endpoints stand in several priorities, so that retries can leave a zone that fails.
-    pub fn has_priorities(&self, view: &View) -> bool {
-        self.locality.as_ref().is_some_and(|setting| super::priority::distribution(&view.workload.locality, setting).is_none())
+    /// `distribute` excludes failover (`istio-semantics` 18).
+    pub fn has_priorities(&self) -> bool {
+        self.locality.as_ref().is_some_and(|setting| setting.distribute.is_empty())
+    }
+
+    /// Whether its localities have shares.
+    pub fn has_shares(&self) -> bool {
+        self.locality.as_ref().is_some_and(|setting| !setting.distribute.is_empty())
+    }
+
+    /// Whether a caller means one pod by its address: a headless Service (`istio-semantics` 23). A subset, a locality policy
+    /// or a gateway, which no address leads through, choose among the pods.
+    pub fn is_by_address(&self, view: &View) -> bool {
+        self.service.headless && view.role == Role::Sidecar && self.subset.is_none() && !view.policies.has_locality(&self.service.host)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a route matches: Istio's HTTPMatchRequest as Envoy's RouteMatch.
 
 use crate::mesh::service::subset_of;
-use crate::mesh::virtual_service::MESH;
 use crate::mesh::workload::Workload;
 use crate::object::virtual_service::{HttpMatch, StringMatch};
 use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
@@ -13,7 +12,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
 
 use super::boolean;
 
-/// Whether a match concerns requests at a gateway (`namespace/name` or [`MESH`]) on a port, made by a workload.
+/// Whether a match concerns requests at a gateway (`namespace/name` or `mesh`) on a port, made by a workload.
 /// If it names gateways, labels and namespace of the source do not count (`istio-semantics` 9).
 pub(crate) fn concerns(matched: &HttpMatch, gateway: &str, port: u16, caller: &Workload) -> bool {
     let by_port = matched.port.is_none_or(|wanted| wanted == port);
@@ -21,7 +20,7 @@ pub(crate) fn concerns(matched: &HttpMatch, gateway: &str, port: u16, caller: &W
         return by_port && matched.gateways.iter().any(|own| own == gateway);
     }
     let namespace = matched.source_namespace.as_str();
-    let by_namespace = gateway != MESH || namespace.is_empty() || namespace == caller.namespace;
+    let by_namespace = namespace.is_empty() || namespace == caller.namespace;
     by_port && by_namespace && subset_of(&matched.source_labels, &caller.labels)
 }
 
@@ -49,13 +48,9 @@ pub(crate) fn route_match(matched: Option<&HttpMatch>) -> RouteMatch {
     }
 }
 
-/// Whether nothing can follow: the match takes every request.
+/// Whether nothing can follow: the match takes every request (by Istio's rule, so no regular expression does).
 pub(crate) fn is_catch_all(matched: &RouteMatch) -> bool {
-    let every_path = match &matched.path_specifier {
-        Some(PathSpecifier::Prefix(prefix)) => prefix == "/",
-        Some(PathSpecifier::SafeRegex(regex)) => regex.regex == ".*" || regex.regex == "*",
-        _ => false,
-    };
+    let every_path = matches!(&matched.path_specifier, Some(PathSpecifier::Prefix(prefix)) if prefix == "/");
     every_path && matched.headers.is_empty() && matched.query_parameters.is_empty()
 }
 

@@ -65,17 +65,13 @@ pub(crate) fn distribution<'a>(caller: &Locality, setting: &'a LocalityLbSetting
     setting.distribute.iter().find(|distribute| covers(&distribute.from, caller)).map(|distribute| &distribute.to)
 }
 
-/// Whether a pattern such as `region/*` or `region/zone/*` covers a locality.
+/// Whether a pattern such as `region/*` or `region/zone/*` covers a locality: a zone or subzone that is missing or `*` covers all.
 pub(crate) fn covers(pattern: &str, locality: &Locality) -> bool {
-    let parts = [&locality.region, &locality.zone, &locality.sub_zone];
-    for (i, wanted) in pattern.split('/').enumerate() {
-        match parts.get(i) {
-            _ if wanted == "*" => return true,
-            Some(part) if *part == wanted => {}
-            _ => return false,
-        }
-    }
-    true
+    let wanted = Locality::parse(pattern);
+    let any = |part: &str| part.is_empty() || part == "*";
+    (wanted.region == "*" || wanted.region == locality.region)
+        && (any(&wanted.zone) || wanted.zone == locality.zone)
+        && (any(&wanted.sub_zone) || wanted.sub_zone == locality.sub_zone)
 }
 
 #[cfg(test)]

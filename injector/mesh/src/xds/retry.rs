@@ -1,7 +1,7 @@
 //! When a request is sent once more, and where to.
 
 use super::lookup::Target;
-use super::{NOT_REACHED, View, any, duration, uint};
+use super::{NOT_REACHED, any, duration, uint};
 use crate::object::virtual_service::Retries;
 use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
 use envoy_types::pb::envoy::config::route::v3::retry_policy::{
@@ -13,6 +13,8 @@ use envoy_types::pb::envoy::extensions::retry::priority::previous_priorities::v3
 
 /// Istio's default conditions: all mean that the request had no effect.
 const SAFE: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+/// The condition that integers among the conditions mean.
+const CODES: &str = "retriable-status-codes";
 /// Istio's default number of retries.
 const ATTEMPTS: u32 = 2;
 /// A retry stays in the zone once, then leaves it.
@@ -24,7 +26,7 @@ pub(crate) fn by_default(retries: Option<&Retries>) -> bool {
 }
 
 /// The policy for requests to these targets; `repeatable` requests (GET, HEAD) may be repeated whatever became of them.
-pub(crate) fn policy(view: &View, retries: Option<&Retries>, targets: &[Target], repeatable: bool) -> Option<RetryPolicy> {
+pub(crate) fn policy(retries: Option<&Retries>, targets: &[Target], repeatable: bool) -> Option<RetryPolicy> {
     let attempts = retries.map_or(ATTEMPTS, |retries| retries.attempts);
     if attempts == 0 || targets.is_empty() {
         return None;
@@ -32,26 +34,28 @@ pub(crate) fn policy(view: &View, retries: Option<&Retries>, targets: &[Target],
     let asked = retries.map(|retries| retries.retry_on.as_str()).unwrap_or_default();
     let (codes, words): (Vec<&str>, Vec<&str>) =
         asked.split(',').map(str::trim).filter(|word| !word.is_empty()).partition(|word| word.parse::<u32>().is_ok());
-    let mut conditions = if asked.is_empty() { SAFE.to_string() } else { words.join(",") };
-    if !codes.is_empty() {
-        conditions.push_str(",retriable-status-codes");
+    let mut conditions = if asked.is_empty() { vec![SAFE] } else { words };
+    if !codes.is_empty() && !conditions.contains(&CODES) {
+        conditions.push(CODES);
     }
     // A sidecar that says that its app was not reached: nothing happened there, whatever the method.
-    conditions.push_str(",retriable-headers");
+    conditions.push("retriable-headers");
     if repeatable {
-        conditions.push_str(",reset");
+        conditions.push("reset");
     }
     // previous_hosts would defeat consistent hashing.
     let hashed =
         targets.iter().any(|target| target.policy.load_balancer.as_ref().is_some_and(|balancer| balancer.consistent_hash.is_some()));
-    let leaves_zone = targets.iter().any(|target| target.has_priorities(view));
+    // Istio's default is to stay in the zone; ours is to leave one that fails, unless the route forbids it.
+    let leaves_zone =
+        retries.and_then(|retries| retries.retry_remote_localities).unwrap_or_else(|| targets.iter().any(|target| target.has_priorities()));
     let not_reached = HeaderMatcher {
         name: NOT_REACHED.into(),
         header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
         ..Default::default()
     };
     Some(RetryPolicy {
-        retry_on: conditions,
+        retry_on: conditions.join(","),
         num_retries: uint(attempts),
         per_try_timeout: retries.and_then(|retries| retries.per_try_timeout).and_then(|timeout| duration(timeout.0)),
         retriable_status_codes: codes.iter().filter_map(|code| code.parse().ok()).collect(),

@@ -1,7 +1,8 @@
 //! Virtual hosts: the unit of the route model, so that each can be served alone (VHDS).
 
 use super::View;
-use super::{matching, route};
+use super::matching;
+use super::route::{self, Group};
 use crate::mesh::host;
 use crate::mesh::service::Service;
 use crate::mesh::virtual_service::{MESH, VirtualService};
@@ -18,26 +19,30 @@ pub(crate) fn of_sidecar(view: &View, port: u16) -> (Vec<VirtualHost>, BTreeSet<
     let mut objects = BTreeSet::new();
     let mut hosts = Vec::new();
     let mut taken = BTreeSet::new();
+    let owners: Vec<&VirtualService> = view.virtual_services(MESH).collect();
     let services = view.mesh.services.values().filter(|service| service.port(port).is_some_and(|port| port.protocol.may_be_http()));
     for service in services {
-        let owner = owner(view, &service.host);
         objects.insert(format!("Service {}/{}", service.namespace, service.name));
-        let routes = match owner {
-            Some(owner) if !owner.http.is_empty() => {
-                objects.insert(owner.object.clone());
-                route::of_virtual_service(view, &owner.http, MESH, port)
-            }
-            _ => route::default(view, Destination { host: service.host.clone(), ..Default::default() }, port),
+        let owner = owner(&owners, &service.host);
+        let groups = owner.map(|owner| route::of_virtual_service(view, &owner.http, MESH, port)).unwrap_or_default();
+        // A VirtualService without a route for this port and this caller leaves the service as it is.
+        let routes = if groups.is_empty() {
+            route::default(view, Destination { host: service.host.clone(), ..Default::default() }, port)
+        } else {
+            objects.extend(owner.map(|owner| owner.object.clone()));
+            route::flatten(groups)
         };
         hosts.push(virtual_host(format!("{}:{port}", service.host), domains(view, service), routes, &mut taken));
     }
     // Hosts that are no service of the mesh are known on port 80 alone (`istio-semantics` 14).
     if port == 80 {
-        for owner in view.mesh.virtual_services.iter().filter(|owner| owner.is_for(MESH) && owner.is_visible_in(&view.workload.namespace)) {
+        for owner in &owners {
             for name in owner.hosts.iter().filter(|name| name.as_str() != "*" && !view.mesh.services.contains_key(*name)) {
-                objects.insert(owner.object.clone());
-                let routes = route::of_virtual_service(view, &owner.http, MESH, port);
-                hosts.push(virtual_host(format!("{name}:80"), vec![name.clone()], routes, &mut taken));
+                let routes = route::flatten(route::of_virtual_service(view, &owner.http, MESH, port));
+                if !routes.is_empty() {
+                    objects.insert(owner.object.clone());
+                    hosts.push(virtual_host(format!("{name}:80"), vec![name.clone()], routes, &mut taken));
+                }
             }
         }
     }
@@ -47,9 +52,8 @@ pub(crate) fn of_sidecar(view: &View, port: u16) -> (Vec<VirtualHost>, BTreeSet<
 }
 
 /// The VirtualService that owns a host on sidecars: the most specific host, then the first in order; there is no merge (`istio-semantics` 7).
-pub(crate) fn owner<'a>(view: &View<'a>, name: &str) -> Option<&'a VirtualService> {
-    let visible = view.mesh.virtual_services.iter().filter(|owner| owner.is_for(MESH) && owner.is_visible_in(&view.workload.namespace));
-    let best = visible.enumerate().filter_map(|(order, owner)| {
+pub(crate) fn owner<'a>(owners: &[&'a VirtualService], name: &str) -> Option<&'a VirtualService> {
+    let best = owners.iter().copied().enumerate().filter_map(|(order, owner)| {
         let best = owner.hosts.iter().filter(|pattern| host::matches(pattern, name)).map(|pattern| host::specificity(pattern)).max()?;
         Some(((best, Reverse(order)), owner))
     });
@@ -57,29 +61,33 @@ pub(crate) fn owner<'a>(view: &View<'a>, name: &str) -> Option<&'a VirtualServic
 }
 
 /// The virtual hosts of a gateway's port: routes of all VirtualServices for one host, in order, catch-alls last.
-pub(crate) fn of_gateway(view: &View, servers: &[(String, &Server)], port: u16) -> (Vec<VirtualHost>, BTreeSet<String>) {
+pub(crate) fn of_gateway(view: &View, servers: &[(String, &Server)], bind: u16) -> (Vec<VirtualHost>, BTreeSet<String>) {
     let mut objects = BTreeSet::new();
-    let mut by_domain: BTreeMap<String, (Vec<Route>, bool)> = BTreeMap::new();
+    let mut by_domain: BTreeMap<String, (Vec<Group>, bool)> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for (gateway, server) in servers {
         let redirects = server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
-        for owner in view.mesh.virtual_services.iter().filter(|owner| owner.is_for(gateway)) {
+        for owner in view.virtual_services(gateway) {
             let domains: BTreeSet<String> =
                 owner.hosts.iter().flat_map(|name| server.hosts.iter().filter_map(move |own| common(own, name, gateway, owner))).collect();
             for domain in domains {
-                objects.insert(owner.object.clone());
-                let entry = by_domain.entry(domain).or_default();
-                entry.0.extend(route::of_virtual_service(view, &owner.http, gateway, port));
+                let entry = by_domain.entry(domain.clone()).or_default();
                 entry.1 |= redirects;
+                // Several servers of a gateway may have the host; its routes stand there once.
+                if seen.insert((domain, gateway, &owner.object, server.port.number)) {
+                    objects.insert(owner.object.clone());
+                    entry.0.extend(route::of_virtual_service(view, &owner.http, gateway, server.port.number));
+                }
             }
         }
     }
-    let host = |(domain, (mut routes, redirects)): (String, (Vec<Route>, bool))| {
-        routes.sort_by_key(|route| route.r#match.as_ref().is_some_and(matching::is_catch_all));
+    let host = |(domain, (mut groups, redirects)): (String, (Vec<Group>, bool))| {
+        groups.sort_by_key(|group| group.is_catch_all);
         let require_tls = if redirects { TlsRequirementType::All } else { TlsRequirementType::None };
         VirtualHost {
-            name: format!("{domain}:{port}"),
+            name: format!("{domain}:{bind}"),
             domains: vec![domain],
-            routes,
+            routes: route::flatten(groups),
             require_tls: require_tls.into(),
             ..Default::default()
         }
@@ -118,7 +126,7 @@ fn domains(view: &View, service: &Service) -> Vec<String> {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     }));
-    if service.addresses.is_empty() {
+    if service.headless {
         domains.push(format!("*.{}", service.host));
     }
     domains

@@ -6,14 +6,12 @@ use super::network::RUNNER;
 use super::process::{Program, Supervised};
 use super::protocol::Config;
 use super::rundir::RunDir;
+use crate::modules;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-
-/// The filters' modules, as `make wasm` names them.
-const MODULES: [&str; 2] = ["weir-canary.wasm", "weir-locality.wasm"];
 
 /// Starts the control plane.
 pub fn start(config: &Config, dir: &RunDir, say: mpsc::UnboundedSender<String>) -> Supervised {
@@ -45,18 +43,18 @@ pub async fn answers(dir: &RunDir) {
     }
 }
 
-/// Brings the modules into the run, from `$WEIR_MODULES`, else from `modules` beside the binary or beside its folder. Says what is missing.
+/// Brings the modules into the run, where the control plane gives them names of their own. Says what is missing.
 pub fn copy_modules(dir: &RunDir) -> Option<String> {
-    let beside = std::env::current_exe().ok();
-    let beside = beside.iter().flat_map(|binary| binary.ancestors().skip(1).take(2)).map(|folder| folder.join("modules"));
-    let named = std::env::var_os("WEIR_MODULES").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let folders: Vec<_> = named.into_iter().chain(beside).collect();
-    let missing: Vec<_> = MODULES
-        .into_iter()
-        .filter(|name| !folders.iter().any(|folder| std::fs::copy(folder.join(name), dir.modules().join(name)).is_ok()))
-        .collect();
-    let looked = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
+    let Some(folder) = modules::folder(None) else {
+        return Some("warning: no modules, so WasmPlugins have no effect: `make wasm` builds them, WEIR_MODULES names their folder".into());
+    };
+    let copied = |name: &str| std::fs::copy(folder.join(name), dir.modules().join(name)).is_ok();
+    let missing: Vec<_> = modules::NAMES.into_iter().map(|name| format!("{name}.wasm")).filter(|name| !copied(name)).collect();
     (!missing.is_empty()).then(|| {
-        format!("warning: no {} (looked in {looked}): a WasmPlugin that names it has no effect; `make wasm` builds the modules", missing.join(" and "))
+        format!(
+            "warning: {} has no {}: a WasmPlugin that names it has no effect; `make wasm` builds the modules",
+            folder.display(),
+            missing.join(" and ")
+        )
     })
 }

@@ -1,0 +1,125 @@
+//! One document as an object of a known kind; each field that does not fit is named by its path.
+
+use super::read::Problems;
+use super::{Kind, validate};
+use crate::finding::Severity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Kubernetes' schema is k8s-openapi's to know: its unknown fields are not reported.
+const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
+
+/// The kind, if it is one that Weir reads in that version.
+pub(super) fn known_kind(api_version: &str, kind: &str) -> Option<&'static str> {
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    let known = match (group, kind) {
+        ("", "Namespace") => "Namespace",
+        ("", "Service") => "Service",
+        ("", "Pod") => "Pod",
+        ("apps", "Deployment") => "Deployment",
+        ("networking.k8s.io", "IPAddress") => "IPAddress",
+        ("networking.istio.io", "Gateway") => "Gateway",
+        ("networking.istio.io", "VirtualService") => "VirtualService",
+        ("networking.istio.io", "DestinationRule") => "DestinationRule",
+        ("extensions.istio.io", "WasmPlugin") => "WasmPlugin",
+        _ => return None,
+    };
+    let versions: &[&str] = match group {
+        "networking.istio.io" => &["v1", "v1beta1", "v1alpha3"],
+        "extensions.istio.io" => &["v1alpha1"],
+        _ => &["v1"],
+    };
+    versions.contains(&version).then_some(known)
+}
+
+/// The object's metadata and contents; none when a field has the wrong type.
+pub(super) fn parse(known: &str, api_version: &str, mut value: Value, problems: &mut Problems) -> Option<(ObjectMeta, Kind)> {
+    if ISTIO_GROUPS.iter().any(|group| api_version.starts_with(group)) {
+        let meta = typed(value.get_mut("metadata").map(Value::take).unwrap_or_default(), "metadata", false, problems)?;
+        let mut spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
+        drop_nulls(&mut spec);
+        let kind = match known {
+            "Gateway" => Kind::Gateway(typed(spec, "spec", true, problems)?),
+            "VirtualService" => Kind::VirtualService(typed(spec, "spec", true, problems)?),
+            "DestinationRule" => Kind::DestinationRule(typed(spec, "spec", true, problems)?),
+            _ => Kind::WasmPlugin(Box::new(typed(spec, "spec", true, problems)?)),
+        };
+        validate::validate(&kind, problems);
+        return Some((meta, kind));
+    }
+    macro_rules! kubernetes {
+        ($make:expr) => {{
+            let object = typed(value, "", false, problems)?;
+            (ObjectMeta::clone(metadata_of(&object)), $make(object))
+        }};
+    }
+    Some(match known {
+        "Namespace" => kubernetes!(Kind::Namespace),
+        "Service" => kubernetes!(|service| Kind::Service(Box::new(service))),
+        "Pod" => kubernetes!(|pod| Kind::Pod(Box::new(pod))),
+        "Deployment" => kubernetes!(|deployment| Kind::Deployment(Box::new(deployment))),
+        _ => kubernetes!(Kind::IpAddress),
+    })
+}
+
+fn metadata_of<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(object: &T) -> &ObjectMeta {
+    object.metadata()
+}
+
+/// Kubernetes treats a field that is null as one that is not there; a plugin's own configuration is not its business.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, field| !field.is_null());
+            map.iter_mut().filter(|(name, _)| *name != "pluginConfig").for_each(|(_, field)| drop_nulls(field));
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Reads `value` as a `T`; `at` is its path inside the object.
+fn typed<T: DeserializeOwned>(value: Value, at: &str, report_unknown: bool, problems: &mut Problems) -> Option<T> {
+    let value = if value.is_null() { Value::Object(Default::default()) } else { value };
+    let join = |path: &str| match (at, path) {
+        ("", path) => path.to_string(),
+        (at, "." | "") => at.to_string(),
+        (at, path) => format!("{at}.{path}"),
+    };
+    let mut unknown = Vec::new();
+    let mut note = |path: serde_ignored::Path| unknown.push(path.to_string());
+    let mut track = serde_path_to_error::Track::new();
+    let inner = serde_path_to_error::Deserializer::new(value, &mut track);
+    let result = T::deserialize(serde_ignored::Deserializer::new(inner, &mut note));
+    if report_unknown {
+        for path in unknown {
+            // serde_ignored writes `http.0.?.name`; ours are written `http[0].name`.
+            let path = join(&bracketed(&path));
+            problems.add(Severity::Warning, &path, "Weir does not know this field; it has no effect: check its spelling".into());
+        }
+    }
+    match result {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            let path = join(&track.path().to_string());
+            problems.add(Severity::Error, &path, format!("{error}; what the object said before stays in force"));
+            None
+        }
+    }
+}
+
+fn bracketed(path: &str) -> String {
+    let mut out = String::new();
+    for part in path.split('.').filter(|part| *part != "?") {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            out.push_str(&format!("[{part}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(part);
+        }
+    }
+    out
+}

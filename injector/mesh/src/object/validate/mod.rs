@@ -1,0 +1,96 @@
+//! What Istio's own validation refuses, and what would make Envoy refuse more than the object itself, for what one object can
+//! tell alone.
+
+mod destination_rule;
+mod gateway;
+mod http;
+mod virtual_service;
+
+use super::read::Problems;
+use super::virtual_service::{Percent, StringMatch};
+use super::wasm_plugin::WasmPlugin;
+use super::{Kind, Span, regex};
+use crate::finding::Severity;
+use crate::mesh::plugin;
+
+pub(super) fn validate(kind: &Kind, problems: &mut Problems) {
+    match kind {
+        Kind::VirtualService(spec) => virtual_service::validate(spec, problems),
+        Kind::DestinationRule(spec) => destination_rule::validate(spec, problems),
+        Kind::Gateway(spec) => gateway::validate(spec, problems),
+        Kind::WasmPlugin(spec) => wasm_plugin(spec, problems),
+        _ => {}
+    }
+}
+
+fn wasm_plugin(spec: &WasmPlugin, problems: &mut Problems) {
+    if spec.url.is_empty() {
+        problems.error("spec.url", "a WasmPlugin needs the url of its module");
+    }
+    if let Some(Err(error)) = plugin::own_policy(spec) {
+        let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
+        problems.error(&field, &format!("{}; the policy that was there before stays in force", error.expected));
+    }
+}
+
+impl Problems<'_> {
+    fn error(&mut self, field: &str, message: &str) {
+        self.add(Severity::Error, field, message.into());
+    }
+
+    /// A host as VirtualServices, DestinationRules and Gateways name it: a name, an address, `*` or `*.suffix`.
+    fn host(&mut self, at: &str, host: &str) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+        let rest = host.strip_prefix("*.").unwrap_or(if host == "*" { "any" } else { host });
+        if rest.is_empty() || !rest.chars().all(allowed) {
+            self.error(at, &format!("{host:?} is no host: expected a name, an address, '*' or '*.SUFFIX'"));
+        }
+    }
+
+    /// The name of a header.
+    fn header_name(&mut self, at: &str, name: &str) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let rest = name.strip_prefix(':').unwrap_or(name);
+        if rest.is_empty() || !rest.chars().all(allowed) {
+            self.error(at, &format!("{name:?} is no name of a header"));
+        }
+    }
+
+    /// A value that is put into a header, a path or a host.
+    fn header_value(&mut self, at: &str, value: &str) {
+        if value.contains(['\0', '\r', '\n']) {
+            self.error(at, "a value for a header cannot hold a line break");
+        }
+    }
+
+    fn regex(&mut self, at: &str, pattern: &str) {
+        if let Some(fault) = regex::fault(pattern) {
+            self.error(at, &format!("Envoy does not take the regular expression {pattern:?}: {fault}"));
+        }
+    }
+
+    /// One of exact, prefix and regex. Where `presence` counts, the regex `*` means that there is a value.
+    fn string_match(&mut self, at: &str, text: &StringMatch, presence: bool) {
+        if [&text.exact, &text.prefix, &text.regex].iter().filter(|kind| kind.is_some()).count() > 1 {
+            self.error(at, "a match is one of exact, prefix and regex");
+        }
+        if let Some(pattern) = &text.regex
+            && !(presence && (pattern == "*" || pattern.is_empty()))
+        {
+            self.regex(&format!("{at}.regex"), pattern);
+        }
+    }
+
+    fn percent(&mut self, at: &str, percent: Option<Percent>) {
+        if percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent.value)) {
+            self.error(&format!("{at}.value"), "a percentage is a number from 0 to 100");
+        }
+    }
+
+    /// A duration for which Envoy has no meaning of zero.
+    fn positive(&mut self, at: &str, span: Option<Span>) {
+        if span.is_some_and(|span| span.0.is_zero()) {
+            self.error(at, "the duration must be longer than 0");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Routes: one of Istio's HTTPRoutes as the Envoy routes that it takes.
+//!
+//! A match becomes up to two Envoy routes for each way it can go: one for GET and HEAD, which may be repeated after a reset,
+//! and one for the rest. The ways are the subset that a canary policy's override names (`x-weir-subset`), then the weighted choice.
+
+mod action;
+mod direct;
+mod fault;
+mod headers;
+mod weights;
+
+use super::lookup::Target;
+use super::{View, matching, retry};
+use crate::mesh::host::first_label;
+use crate::mesh::virtual_service::MESH;
+use crate::object::virtual_service::{Destination, HttpMatch, HttpRoute, RouteDestination};
+use envoy_types::pb::envoy::config::route::v3::{Route, RouteMatch, route};
+use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
+use weir_policy::SUBSET_HEADER;
+
+/// The Envoy routes of one match. They belong together, in this order.
+pub(crate) struct Group {
+    /// What the match takes.
+    pub routes: Vec<Route>,
+    /// Whether the match takes every request: nothing can follow, so a gateway moves the group behind all others.
+    pub is_catch_all: bool,
+}
+
+/// The routes of a VirtualService's HTTP routes at a gateway (or `mesh`) on a port. Nothing follows a catch-all.
+pub(crate) fn of_virtual_service(view: &View, http: &[HttpRoute], gateway: &str, port: u16) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for route in http {
+        let any_request = [None];
+        let matches: Vec<Option<&HttpMatch>> = match route.matches.as_slice() {
+            [] => any_request.to_vec(),
+            some => some.iter().filter(|matched| matching::concerns(matched, gateway, port, view.workload)).map(Some).collect(),
+        };
+        for matched in matches {
+            let envoy_match = matching::route_match(matched);
+            let is_catch_all = matching::is_catch_all(&envoy_match);
+            groups.push(Group { routes: of_match(view, route, matched, envoy_match, port), is_catch_all });
+            if is_catch_all {
+                return groups;
+            }
+        }
+    }
+    groups
+}
+
+/// The route of a service that no VirtualService concerns.
+pub(crate) fn default(view: &View, destination: Destination, port: u16) -> Vec<Route> {
+    let route =
+        HttpRoute { name: "default".into(), route: vec![RouteDestination { destination, ..Default::default() }], ..Default::default() };
+    flatten(of_virtual_service(view, &[route], MESH, port))
+}
+
+/// The routes of groups in their order.
+pub(crate) fn flatten(groups: Vec<Group>) -> Vec<Route> {
+    groups.into_iter().flat_map(|group| group.routes).collect()
+}
+
+fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_match: RouteMatch, port: u16) -> Vec<Route> {
+    let operations = http.headers.clone().unwrap_or_default();
+    let template = Route {
+        name: match matched.map(|matched| matched.name.as_str()) {
+            Some(name) if !name.is_empty() => format!("{}.{name}", http.name),
+            _ => http.name.clone(),
+        },
+        r#match: Some(envoy_match),
+        request_headers_to_add: headers::to_add(&operations.request),
+        request_headers_to_remove: headers::to_remove(&operations.request),
+        response_headers_to_add: headers::to_add(&operations.response),
+        response_headers_to_remove: headers::to_remove(&operations.response),
+        typed_per_filter_config: http.fault.as_ref().and_then(fault::per_route).into_iter().collect(),
+        ..Default::default()
+    };
+    if let Some(redirect) = &http.redirect {
+        return vec![Route { action: Some(route::Action::Redirect(direct::redirect(redirect, port))), ..template }];
+    }
+    if let Some(response) = &http.direct_response {
+        return vec![Route { action: Some(route::Action::DirectResponse(direct::response(response))), ..template }];
+    }
+    let overridden = overridden(view, &http.route);
+    let ways = overridden.into_iter().map(|choice| (Some(name_of(choice)), std::slice::from_ref(choice)));
+    ways.chain([(None, http.route.as_slice())]).flat_map(|(subset, choices)| way(view, http, &template, subset, choices, port)).collect()
+}
+
+/// The destinations that an override can name: all of the route, those of weight 0 too.
+fn overridden<'a>(view: &View, choices: &'a [RouteDestination]) -> Vec<&'a RouteDestination> {
+    let has_override =
+        |choice: &&RouteDestination| view.policies.canary(&choice.destination.host).is_some_and(|canary| !canary.overrides.is_empty());
+    choices.iter().filter(has_override).collect()
+}
+
+/// How policies name a destination: by its subset, else by the first label of its host.
+fn name_of(choice: &RouteDestination) -> &str {
+    match choice.destination.subset.as_str() {
+        "" => first_label(&choice.destination.host),
+        subset => subset,
+    }
+}
+
+fn way(view: &View, http: &HttpRoute, template: &Route, subset: Option<&str>, choices: &[RouteDestination], port: u16) -> Vec<Route> {
+    let targets: Vec<Target> = choices.iter().filter_map(|choice| view.find(&choice.destination, port)).collect();
+    let repeatable: &[bool] = if retry::by_default(http.retries.as_ref()) { &[true, false] } else { &[false] };
+    let mut base = template.clone();
+    if let [only] = choices
+        && let Some(operations) = &only.headers
+    {
+        headers::extend(&mut base, operations);
+    }
+    let action = action::build(view, http, choices, &targets, port);
+    let variant = |repeatable: &bool| {
+        let mut route = base.clone();
+        if let Some(matched) = &mut route.r#match {
+            matched.headers.extend(subset.map(|subset| matching::exact_header(SUBSET_HEADER, subset)));
+            matched.headers.extend(repeatable.then(|| matching::regex_header(":method", "GET|HEAD")));
+        }
+        let mut action = action.clone();
+        action.retry_policy = retry::policy(http.retries.as_ref(), &targets, *repeatable);
+        route.action = Some(route::Action::Route(action));
+        route
+    };
+    repeatable.iter().map(variant).collect()
+}
+
+/// A percentage in millionths.
+fn fraction(percent: f64) -> FractionalPercent {
+    FractionalPercent { numerator: (percent.clamp(0.0, 100.0) * 10_000.0).round() as u32, denominator: DenominatorType::Million.into() }
+}

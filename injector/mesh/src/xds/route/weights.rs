@@ -1,0 +1,48 @@
+//! Which cluster a request goes to: one, or several by weight.
+
+use super::{headers, name_of};
+use crate::object::virtual_service::{Destination, RouteDestination};
+use crate::xds::lookup::{cluster_name, port_number};
+use crate::xds::{View, intervals, uint};
+use envoy_types::pb::envoy::config::route::v3::WeightedCluster;
+use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier;
+use envoy_types::pb::envoy::config::route::v3::weighted_cluster::{ClusterWeight, RandomValueSpecifier};
+use weir_policy::BUCKET_HEADER;
+
+/// The name of a destination's cluster, whether there is one or not.
+pub(super) fn cluster_of(view: &View, destination: &Destination, port: u16) -> String {
+    cluster_name(port_number(view.mesh, destination, port), &destination.subset, &destination.host)
+}
+
+/// One destination, whatever its weight; or several by weight, whose intervals hold still for the users' buckets.
+pub(super) fn clusters(view: &View, choices: &[RouteDestination], port: u16) -> ClusterSpecifier {
+    if let [only] = choices {
+        return ClusterSpecifier::Cluster(cluster_of(view, &only.destination, port));
+    }
+    let names: Vec<&str> = choices.iter().map(name_of).collect();
+    let weights: Vec<f64> = choices.iter().map(|choice| choice.weight.unwrap_or_default()).collect();
+    let named = choices.iter().find_map(|choice| view.policies.canary(&choice.destination.host)?.stable.as_deref());
+    let stable = named.and_then(|stable| names.iter().position(|name| *name == stable)).unwrap_or_default();
+    let pieces = intervals::lay_out(&names, &weights, stable);
+    let weighted = pieces.iter().filter_map(|(index, buckets)| Some(piece(view, choices.get(*index)?, *buckets, port)));
+    ClusterSpecifier::WeightedClusters(WeightedCluster {
+        clusters: weighted.collect(),
+        random_value_specifier: Some(RandomValueSpecifier::HeaderName(BUCKET_HEADER.into())),
+        ..Default::default()
+    })
+}
+
+fn piece(view: &View, choice: &RouteDestination, buckets: u32, port: u16) -> ClusterWeight {
+    let operations = choice.headers.clone().unwrap_or_default();
+    ClusterWeight {
+        name: cluster_of(view, &choice.destination, port),
+        weight: uint(buckets),
+        request_headers_to_add: headers::to_add(&operations.request),
+        request_headers_to_remove: headers::to_remove(&operations.request),
+        response_headers_to_add: headers::to_add(&operations.response),
+        response_headers_to_remove: headers::to_remove(&operations.response),
+        host_rewrite_specifier: headers::authority(choice.headers.as_ref()).map(HostRewriteSpecifier::HostRewriteLiteral),
+        ..Default::default()
+    }
+}

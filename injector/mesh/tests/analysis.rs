@@ -1,0 +1,149 @@
+//! Findings: names that lead nowhere, and objects that are refused.
+
+use crate::support::*;
+use std::path::Path;
+use weir_mesh::finding::Severity;
+use weir_mesh::mesh;
+use weir_mesh::object::{self, Objects, SourceFile};
+
+/// The demos' files, with a change to one of them, and what is found.
+fn demos(file: &str, from: &str, to: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/demos");
+    let mut files = Vec::new();
+    for demo in ["bookinfo", "canary", "locality"] {
+        for name in ["apps.yaml", "traffic.yaml", "weir.yaml"] {
+            let path = format!("{demo}/{name}");
+            if let Ok(mut text) = std::fs::read_to_string(folder.join(&path)) {
+                if path == file {
+                    assert!(text.contains(from), "{path} has no {from:?}");
+                    text = text.replacen(from, to, 1);
+                }
+                files.push(SourceFile { path: path.into(), text });
+            }
+        }
+    }
+    assert_eq!(files.len(), 8);
+    let mut read = object::read(&files);
+    let mut found = std::mem::take(&mut read.findings);
+    found.extend(mesh::build(&Objects::default().update(read), &options()).1);
+    found.iter().map(ToString::to_string).collect()
+}
+
+/// The line (from 1) of the first of a file's lines that holds a text.
+fn line_of(file: &str, text: &str) -> usize {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/demos").join(file);
+    std::fs::read_to_string(path).unwrap().lines().position(|line| line.contains(text)).unwrap() + 1
+}
+
+#[test]
+fn nothing_is_wrong_with_the_demos() {
+    assert_eq!(demos("", "", ""), Vec::<String>::new());
+}
+
+#[test]
+fn a_misspelt_host_subset_or_gateway_is_found_at_its_line() {
+    let file = "bookinfo/traffic.yaml";
+    for (text, from, to, expected) in [
+        (
+            "host: productpage",
+            "host: productpage",
+            "host: prodctpage",
+            "warning [IST0101] VirtualService bookinfo/bookinfo spec.http[0].route[0].destination.host: there is no service prodctpage.bookinfo.svc.cluster.local; the route answers 503 (is productpage.bookinfo.svc.cluster.local meant?)",
+        ),
+        (
+            "subset: v2",
+            "subset: v2",
+            "subset: v22",
+            "warning [IST0101] VirtualService bookinfo/reviews spec.http[0].route[0].destination.subset: no DestinationRule for reviews.bookinfo.svc.cluster.local lists the subset \"v22\"; the route answers 503",
+        ),
+        (
+            "- bookinfo-gateway",
+            "- bookinfo-gateway",
+            "- bookinfo-gatewy",
+            "warning [IST0101] VirtualService bookinfo/bookinfo spec.gateways[0]: there is no Gateway bookinfo/bookinfo-gatewy, so the routes have no effect there: check the name, or write NAMESPACE/NAME",
+        ),
+    ] {
+        let found = demos(file, from, to);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let start = format!("{file}:{}:", line_of(file, text));
+        assert!(found[0].starts_with(&start), "{} does not start with {start}", found[0]);
+        assert_eq!(found[0].split_once(": ").unwrap().1, expected);
+    }
+}
+
+#[test]
+fn three_misspelt_names_are_three_findings() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/demos/bookinfo");
+    let [apps, traffic] = ["apps.yaml", "traffic.yaml"].map(|name| std::fs::read_to_string(folder.join(name)).unwrap());
+    let broken =
+        traffic.replacen("host: productpage", "host: x", 1).replacen("subset: v2", "subset: x", 1).replacen("- bookinfo-gateway", "- x", 1);
+    let found = findings(&[&apps, &broken]);
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn only_the_route_to_a_missing_host_answers_503() {
+    let http = "[{match: [{uri: {exact: /a}}], route: [{destination: {host: nowhere}}]}, {route: [{destination: {host: a}}]}]";
+    let told = caller(&[http_service("shop/a"), virtual_service("shop/a", &format!("hosts: [a]\nhttp: {http}"))]);
+    let found = lines(&told.routes("80", "a.shop.svc.cluster.local:80"));
+    assert_eq!(found, ["/a -> 80||nowhere.shop", "/* -> 80||a.shop"]);
+    assert_eq!(told.cluster("outbound|80||nowhere.shop.svc.cluster.local"), None, "so Envoy answers 503");
+}
+
+#[test]
+fn all_places_that_name_hosts_are_looked_at() {
+    let http = "[{route: [{destination: {host: a, port: {number: 81}}}], mirror: {host: m1}, mirrors: [{destination: {host: m2}}]}]";
+    let objects = [
+        http_service("shop/a"),
+        virtual_service("shop/a", &format!("hosts: [a]\nhttp: {http}\ntcp: [{{route: [{{destination: {{host: t}}}}]}}]")),
+        rule("shop/r", "host: nowhere"),
+    ];
+    let found = findings(&[&objects.concat()]);
+    for part in [
+        "DestinationRule shop/r spec.host: there is no service nowhere.shop.svc.cluster.local",
+        "spec.http[0].route[0].destination.port.number: the service a.shop.svc.cluster.local has no port 81",
+        "spec.http[0].mirror.host: there is no service m1",
+        "spec.http[0].mirrors[0].destination.host: there is no service m2",
+        "spec.tcp[0].route[0].destination.host: there is no service t",
+    ] {
+        assert!(found.iter().any(|finding| finding.contains(part)), "{part}: {found:?}");
+    }
+    assert_eq!(found.len(), 5, "{found:?}");
+}
+
+#[test]
+fn what_envoy_would_refuse_as_a_whole_is_refused_in_its_object() {
+    let route = "route: [{destination: {host: a}}]";
+    for (http, field) in [
+        (format!("[{{match: [{{uri: {{regex: '*'}}}}], {route}}}]"), "http[0].match[0].uri.regex"),
+        (format!("[{{match: [{{headers: {{a: {{regex: '('}}}}}}], {route}}}]"), "http[0].match[0].headers.a.regex"),
+        (format!("[{{match: [{{headers: {{'a b': {{}}}}}}], {route}}}]"), "http[0].match[0].headers.a b"),
+        (format!("[{{match: [{{queryParams: {{a: {{regex: 'a(?=b)'}}}}}}], {route}}}]"), "http[0].match[0].queryParams.a.regex"),
+        (format!("[{{{route}, fault: {{abort: {{percentage: {{value: 1}}}}}}}}]"), "http[0].fault.abort"),
+        (format!("[{{{route}, fault: {{delay: {{fixedDelay: 0s}}}}}}]"), "http[0].fault.delay.fixedDelay"),
+        (format!("[{{{route}, mirror: {{host: a}}, mirrorPercentage: {{value: 101}}}}]"), "http[0].mirrorPercentage.value"),
+        (format!("[{{{route}, rewrite: {{uriRegexRewrite: {{match: '[', rewrite: /}}}}}}]"), "http[0].rewrite.uriRegexRewrite.match"),
+        (format!("[{{{route}, headers: {{request: {{add: {{'': a}}}}}}}}]"), "http[0].headers.request.add."),
+        (format!("[{{{route}, headers: {{response: {{set: {{a: \"1\\n2\"}}}}}}}}]"), "http[0].headers.response.set.a"),
+        (format!("[{{{route}, retries: {{attempts: 1, backoff: 0s}}}}]"), "http[0].retries.backoff"),
+        ("[{redirect: {uri: /, redirectCode: 200}}]".into(), "http[0].redirect.redirectCode"),
+        ("[{redirect: {}}]".into(), "http[0].redirect"),
+        ("[{directResponse: {status: 99}}]".into(), "http[0].directResponse.status"),
+        ("[{route: [{destination: {host: 'a b'}}]}]".into(), "http[0].route[0].destination.host"),
+        ("[{route: [{destination: {host: '*'}}]}]".into(), "http[0].route[0].destination.host"),
+        ("[{}]".into(), "http[0]"),
+        (format!("[{{redirect: {{uri: /}}, {route}}}]"), "http[0]"),
+    ] {
+        let text = format!("{}{}", http_service("shop/a"), virtual_service("shop/v", &format!("hosts: [a]\nhttp: {http}")));
+        let found = build(&[&text]).1;
+        let errors: Vec<_> = found.iter().filter(|finding| finding.severity == Severity::Error).collect();
+        assert_eq!(errors.len(), 1, "{http}: {found:?}");
+        assert_eq!(errors[0].field, format!("spec.{field}"), "{}", errors[0]);
+    }
+}
+
+#[test]
+fn a_gateway_without_a_protocol_or_with_a_strange_host_is_refused() {
+    let found = findings(&[&istio("Gateway", "shop/g", "servers: [{port: {number: 80}, hosts: ['a*b']}]")]);
+    assert!(found[0].contains("servers[0].port.protocol") && found[1].contains("servers[0].hosts[0]"), "{found:?}");
+}

@@ -1,0 +1,155 @@
+//! Filters: which plugin runs where and in which order, and what stands around them.
+
+use crate::support::*;
+use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use prost::Message;
+use weir_mesh::snapshot::Type;
+
+fn plugin(at: &str, fields: &str) -> String {
+    istio("WasmPlugin", at, &format!("url: file:///m.wasm\n{fields}"))
+}
+
+fn canary(at: &str, hosts: &str) -> String {
+    istio(
+        "WasmPlugin",
+        at,
+        &format!("url: oci://hub/weir-canary:v1\npluginConfig: {{version: 1, canaries: [{{hosts: [{hosts}], key: [{{cookie: user}}]}}]}}"),
+    )
+}
+
+fn locality(at: &str, hosts: &str) -> String {
+    istio(
+        "WasmPlugin",
+        at,
+        &format!("url: file:///etc/weir-locality.wasm\npluginConfig: {{version: 1, services: [{{hosts: [{hosts}], servedBy: true}}]}}"),
+    )
+}
+
+fn outbound(objects: &[String]) -> Vec<String> {
+    let told = caller(&[http_service("shop/a"), objects.concat()]);
+    told.http("0.0.0.0_80").http_filters.into_iter().map(|filter| filter.name.replace("envoy.filters.http.", "")).collect()
+}
+
+/// The JSON that a plugin's filter is sent.
+fn config(told: &Told, name: &str) -> serde_json::Value {
+    let wasm = Wasm::decode(told.extension(name).unwrap().typed_config.unwrap().value.as_slice()).unwrap().config.unwrap();
+    let text = envoy_types::pb::google::protobuf::StringValue::decode(wasm.configuration.unwrap().value.as_slice()).unwrap();
+    serde_json::from_str(&text.value).unwrap()
+}
+
+// 25
+#[test]
+fn plugins_run_by_phase_then_priority_then_age() {
+    let found = outbound(&[
+        plugin("shop/unspecified", ""),
+        plugin("shop/stats", "phase: STATS"),
+        plugin("shop/authz", "phase: AUTHZ"),
+        plugin("shop/authn", "phase: AUTHN"),
+        plugin("shop/high", "phase: AUTHN\npriority: 10"),
+        plugin("shop/low", "phase: AUTHN\npriority: -10"),
+        plugin("istio-system/root", "phase: STATS"),
+    ]);
+    let plugins = ["shop.high", "shop.low", "shop.authn", "shop.authz", "istio-system.root", "shop.stats", "shop.unspecified"];
+    assert_eq!(found, plugins.into_iter().chain(["fault", "router"]).collect::<Vec<_>>());
+}
+
+// 25
+#[test]
+fn a_plugin_runs_where_its_namespace_and_selector_say() {
+    for (at, selector, runs) in [
+        ("shop/p", "", true),
+        ("shop/p", "selector: {matchLabels: {app: caller}}", true),
+        ("shop/p", "selector: {matchLabels: {app: other}}", false),
+        ("istio-system/p", "", true),
+        ("istio-system/p", "selector: {matchLabels: {app: other}}", false),
+        ("other/p", "", false),
+    ] {
+        let found = outbound(&[plugin(at, selector)]);
+        assert_eq!(found.len(), if runs { 3 } else { 2 }, "{at} {selector}: {found:?}");
+    }
+}
+
+#[test]
+fn a_plugins_mode_tells_what_it_sees() {
+    let service = service("shop/caller", "10.0.0.5", "[{name: http, port: 90, targetPort: 8080}]");
+    for (mode, sees) in [("CLIENT", (true, false)), ("SERVER", (false, true)), ("CLIENT_AND_SERVER", (true, true))] {
+        let told = caller(&[http_service("shop/a"), service.clone(), plugin("shop/p", &format!("match: [{{mode: {mode}}}]"))]);
+        let has = |listener: &str| told.http(listener).http_filters.iter().any(|filter| filter.name == "shop.p");
+        assert_eq!((has("0.0.0.0_80"), has("virtualInbound")), sees, "{mode}");
+    }
+}
+
+#[test]
+fn without_a_plugin_there_is_none_and_no_configuration_of_one() {
+    assert_eq!(outbound(&[]), ["fault", "router"]);
+    assert_eq!(caller(&[http_service("shop/a")]).names(Type::ExtensionConfig), Vec::<String>::new());
+}
+
+#[test]
+fn a_native_filter_stands_between_canary_and_locality_and_the_zone_becomes_metadata_last() {
+    let found = outbound(&[locality("shop/l", "a"), canary("shop/z", "a")]);
+    assert_eq!(found, ["shop.z", "fault", "shop.l", "header_to_metadata", "router"]);
+}
+
+#[test]
+fn weirs_filters_run_next_to_the_route_alone_from_their_modules_with_a_vm_of_their_own() {
+    let service = service("shop/caller", "10.0.0.5", "[{name: http, port: 90, targetPort: 8080}]");
+    let told = caller(&[http_service("shop/a"), service, canary("shop/c", "a")]);
+    assert!(told.http("virtualInbound").http_filters.iter().all(|filter| filter.name != "shop.c"));
+    let wasm = format!("{:?}", Wasm::decode(told.extension("shop.c").unwrap().typed_config.unwrap().value.as_slice()).unwrap());
+    assert!(wasm.contains("/modules/weir-canary.wasm") && wasm.contains("vm_id: \"weir-canary\""), "{wasm}");
+}
+
+#[test]
+fn a_canary_policy_is_sent_the_full_names_of_the_destinations() {
+    let spec =
+        "hosts: [a]\nhttp: [{route: [{destination: {host: b}, weight: 1}, {destination: {host: c.prod.svc.cluster.local}, weight: 1}]}]";
+    let told = caller(&[http_service("shop/a"), http_service("shop/b"), virtual_service("shop/a", spec), canary("shop/c", "a")]);
+    let hosts = &config(&told, "shop.c")["canaries"][0]["hosts"];
+    assert_eq!(*hosts, serde_json::json!(["a.shop.svc.cluster.local", "b.shop.svc.cluster.local", "c.prod.svc.cluster.local"]));
+}
+
+#[test]
+fn a_locality_policy_is_sent_the_nodes_place_and_the_other_zones_nearest_first() {
+    let at = |name: &str, ip: &str, region: &str, zone: &str| pod(&format!("shop/{name}"), ip, &format!("app: a, {}", place(region, zone)));
+    let objects = [
+        pod("shop/own", "10.1.0.1", &format!("app: own, {}", place("r", "b"))),
+        http_service("shop/a"),
+        at("a1", "10.2.0.1", "s", "a"),
+        at("a2", "10.2.0.2", "r", "c"),
+        at("a3", "10.2.0.3", "r", "b"),
+        at("a4", "10.2.0.4", "r", "a"),
+        locality("shop/l", "a"),
+    ];
+    let told = sidecar(&build(&[&objects.concat()]).0, "shop/own");
+    let expected = serde_json::json!({
+        "version": 1, "locality": {"region": "r", "zone": "b"},
+        "services": [{"hosts": ["a.shop.svc.cluster.local"], "servedBy": true, "zones": ["r/a", "r/c", "s/a"]}],
+    });
+    assert_eq!(config(&told, "shop.l"), expected);
+}
+
+#[test]
+fn a_locality_policy_gives_clusters_priorities_and_zones_to_choose_from() {
+    let cluster = "outbound|80||a.shop.svc.cluster.local";
+    let objects = [http_service("shop/a"), pod("shop/one", "10.2.0.1", &format!("app: a, {}", place("r", "z")))];
+    let with = caller(&[objects.concat(), locality("shop/l", "a")]);
+    let balancer = |told: &Told| format!("{:?}", told.cluster(cluster).unwrap().load_balancing_policy);
+    assert!(balancer(&with).contains("envoy.load_balancing_policies.subset"));
+    assert!(format!("{:?}", with.assignment(cluster)).contains("r/z"), "the endpoints' metadata");
+    let route = with.routes("80", "a.shop.svc.cluster.local:80").remove(0);
+    assert!(format!("{:?}", action(&route).metadata_match).contains("fallback_list"));
+    let without = caller(&objects);
+    assert!(balancer(&without).contains("least_request") && !format!("{:?}", without.assignment(cluster)).contains("r/z"));
+}
+
+#[test]
+fn steering_headers_from_outside_are_removed_before_any_filter_and_never_leave() {
+    let told = caller(&[http_service("shop/a"), service("shop/caller", "10.0.0.5", "[{name: http, port: 90, targetPort: 8080}]")]);
+    for listener in ["0.0.0.0_80", "virtualInbound"] {
+        let early = format!("{:?}", told.http(listener).early_header_mutation_extensions);
+        assert!(early.contains("envoy.http.early_header_mutation.header_mutation"), "{listener}");
+    }
+    let removed = told.route_configuration("80").unwrap().request_headers_to_remove;
+    assert_eq!(removed, ["x-weir-bucket", "x-weir-subset", "x-weir-zone"]);
+}

@@ -1,0 +1,125 @@
+//! Canary policies and what they make of a route; and policies that are not valid.
+
+use crate::support::*;
+use weir_mesh::mesh;
+use weir_mesh::object::{Objects, Rejected};
+
+const REVIEWS: &str = "reviews.shop.svc.cluster.local:80";
+
+fn policy(canary: &str) -> String {
+    istio(
+        "WasmPlugin",
+        "shop/c",
+        &format!(
+            "url: file:///weir-canary.wasm\npluginConfig: {{version: 1, canaries: [{{hosts: [reviews], key: [{{cookie: user}}], {canary}}}]}}"
+        ),
+    )
+}
+
+fn told(http: &str, canary: &str) -> Told {
+    caller(&[http_service("shop/reviews"), virtual_service("shop/reviews", &format!("hosts: [reviews]\nhttp: {http}")), policy(canary)])
+}
+
+fn routes(http: &str, canary: &str) -> Vec<String> {
+    lines(&told(http, canary).routes("80", REVIEWS))
+}
+
+const SPLIT: &str =
+    "[{name: r, route: [{destination: {host: reviews, subset: v1}, weight: 100}, {destination: {host: reviews, subset: v2}, weight: 0}]}]";
+const OVERRIDE: &str = "override: [{header: {name: x-tester, exact: 'yes'}, subset: v2}]";
+
+#[test]
+fn an_override_has_a_route_for_every_destination_in_front_also_for_weight_0() {
+    assert_eq!(
+        routes(SPLIT, OVERRIDE),
+        ["r /* x-weir-subset=v1 -> 80|v1|reviews.shop", "r /* x-weir-subset=v2 -> 80|v2|reviews.shop", "r /* -> 80|v1|reviews.shop=10000"]
+    );
+}
+
+#[test]
+fn without_an_override_there_are_no_routes_for_one() {
+    assert_eq!(routes(SPLIT, "stable: v1"), ["r /* -> 80|v1|reviews.shop=10000"]);
+}
+
+#[test]
+fn a_destination_without_a_subset_is_named_by_its_hosts_first_label() {
+    let http =
+        "[{route: [{destination: {host: reviews}, weight: 1}, {destination: {host: reviews-v2.shop.svc.cluster.local}, weight: 0}]}]";
+    let found = routes(http, OVERRIDE);
+    assert_eq!(found[0], "/* x-weir-subset=reviews -> 80||reviews.shop");
+    assert_eq!(found[1], "/* x-weir-subset=reviews-v2 -> 80||reviews-v2.shop");
+}
+
+#[test]
+fn an_overrides_route_does_all_that_the_weighted_route_does() {
+    let fields = "match: [{uri: {prefix: /a}}], timeout: 3s, rewrite: {uri: /b}, mirror: {host: reviews, subset: v3}, retries: {attempts: 7, retryOn: 5xx},
+                  headers: {request: {set: {x: '1'}}}, fault: {abort: {httpStatus: 400, percentage: {value: 1}}}";
+    let found = told(&SPLIT.replace("name: r,", &format!("name: r, {fields},")), OVERRIDE).routes("80", REVIEWS);
+    assert_eq!(found.len(), 3);
+    let weighted = &found[2];
+    for overriding in &found[..2] {
+        let (mut own, mut other) = (action(overriding), action(weighted));
+        (own.cluster_specifier, other.cluster_specifier) = (None, None);
+        assert_eq!(own.timeout.unwrap().seconds, 3);
+        // A destination that does not exist has no retries; here both subsets are missing, so both have none.
+        assert_eq!(own, other);
+        assert_eq!(overriding.request_headers_to_add, weighted.request_headers_to_add);
+        assert_eq!(overriding.typed_per_filter_config, weighted.typed_per_filter_config);
+        assert_eq!(overriding.r#match.as_ref().unwrap().path_specifier, weighted.r#match.as_ref().unwrap().path_specifier);
+    }
+}
+
+#[test]
+fn one_canary_grows_from_bucket_0_and_the_stable_is_the_named_one() {
+    let http =
+        "[{route: [{destination: {host: reviews, subset: v2}, weight: 20}, {destination: {host: reviews, subset: v1}, weight: 80}]}]";
+    assert_eq!(routes(http, "stable: v1"), ["/* -> 80|v2|reviews.shop=2000 80|v1|reviews.shop=8000"]);
+    assert_eq!(routes(http, "train: t"), ["/* -> 80|v1|reviews.shop=8000 80|v2|reviews.shop=2000"], "else the one listed first");
+}
+
+#[test]
+fn the_bucket_header_chooses_among_the_weights() {
+    use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+    use envoy_types::pb::envoy::config::route::v3::weighted_cluster::RandomValueSpecifier;
+    let route = told(SPLIT, "stable: v1").routes("80", REVIEWS).remove(0);
+    let Some(ClusterSpecifier::WeightedClusters(weighted)) = action(&route).cluster_specifier else { panic!() };
+    assert_eq!(weighted.random_value_specifier, Some(RandomValueSpecifier::HeaderName("x-weir-bucket".into())));
+}
+
+#[test]
+fn several_canaries_keep_their_users_while_another_grows() {
+    let of = |c: u32| {
+        let http = format!(
+            "[{{route: [{{destination: {{host: reviews, subset: s}}, weight: {}}}, {{destination: {{host: reviews, subset: b}}, weight: 10}}, {{destination: {{host: reviews, subset: c}}, weight: {c}}}]}}]",
+            90 - c
+        );
+        let route = told(&http, "stable: s").routes("80", REVIEWS).pop().unwrap();
+        clusters(&route).into_iter().flat_map(|(name, buckets)| std::iter::repeat_n(name, buckets as usize)).collect::<Vec<_>>()
+    };
+    let (before, after) = (of(5), of(25));
+    assert_eq!((before.len(), after.len()), (10_000, 10_000));
+    assert!(before.iter().zip(&after).all(|(before, after)| before == after || before.contains("|s|")), "only the stable gives");
+}
+
+#[test]
+fn a_policy_that_is_not_valid_names_its_json_path_and_the_last_good_one_stays() {
+    let good = policy("stable: v1");
+    let bad = policy("stable: v1, override: [{header: {name: 'no header', exact: a}, subset: v2}]");
+    let mut read = read(&[&bad]);
+    let finding = read.findings.remove(0).to_string();
+    assert!(
+        finding.contains("error [IST0106] WasmPlugin shop/c spec.pluginConfig.canaries[0].override[0].header.name: expected"),
+        "{finding}"
+    );
+    assert!(matches!(read.rejected.as_slice(), [Rejected::Object(key)] if key.to_string() == "WasmPlugin shop/c"));
+    let services = [http_service("shop/reviews"), pod("shop/caller", "10.1.0.1", "app: caller")].concat();
+    let with = |plugin: &str, before: &Objects| before.update(crate::support::read(&[&services, plugin]));
+    let before = with(&good, &Objects::default());
+    let after = with(&bad, &before);
+    let told = |objects: &Objects| sidecar(&mesh::build(objects, &options()).0, "shop/caller").0;
+    assert_eq!(told(&before), told(&after));
+    assert!(
+        told(&with(&bad, &Objects::default())).resources.keys().all(|kind| *kind != weir_mesh::snapshot::Type::ExtensionConfig),
+        "none before"
+    );
+}
