@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "all of this crate is test code")]
 
-<<<<<<< HEAD
 pub mod able;
-=======
 pub mod bench;
->>>>>>> main
 pub mod figure;
 pub mod lone_envoy;
 pub mod scenario;
