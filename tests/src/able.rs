@@ -41,7 +41,11 @@ fn envoy_is_there() -> Result<(), String> {
 
 fn modules_are_there(folder: &str) -> Result<(), String> {
     let folder = modules(folder);
-    if folder.join("weir-canary.wasm").is_file() { Ok(()) } else { Err(format!("no module in {} (`make wasm wasm-test`)", folder.display())) }
+    if folder.join("weir-canary.wasm").is_file() {
+        Ok(())
+    } else {
+        Err(format!("no module in {} (`make wasm wasm-test`)", folder.display()))
+    }
 }
 
 fn namespaces_are_allowed() -> Result<(), String> {

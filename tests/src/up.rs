@@ -151,7 +151,9 @@ impl Up {
     /// A pod as `weir get` shows it, by `NAME.NAMESPACE`.
     pub fn pod(&self, name: &str) -> Result<Value> {
         let view = self.look()?;
-        let named = |pod: &&Value| format!("{}.{}", pod["name"].as_str().unwrap_or_default(), pod["namespace"].as_str().unwrap_or_default()) == name;
+        let named = |pod: &&Value| {
+            format!("{}.{}", pod["name"].as_str().unwrap_or_default(), pod["namespace"].as_str().unwrap_or_default()) == name
+        };
         view["pods"].as_array().context("pods")?.iter().find(named).cloned().with_context(|| format!("no pod {name} in {view:#}"))
     }
 

@@ -44,7 +44,11 @@ fn analyze_has_nothing_to_say_about_the_demos() {
 
 #[test]
 fn analyze_finds_a_misspelt_host_subset_and_gateway_at_their_lines() {
-    let copy = demo_with(&[("    - canary\n    - mesh", "    - canari\n    - mesh"), ("host: colour\n            subset: stable", "host: color\n            subset: stable"), ("subset: canary", "subset: kanary")]);
+    let copy = demo_with(&[
+        ("    - canary\n    - mesh", "    - canari\n    - mesh"),
+        ("host: colour\n            subset: stable", "host: color\n            subset: stable"),
+        ("subset: canary", "subset: kanary"),
+    ]);
     let expected = [
         (line_of(copy.path(), "- canari"), "spec.gateways[0]", "no Gateway canary/canari"),
         (line_of(copy.path(), "host: color"), "spec.http[0].route[0].destination.host", "no service color.canary.svc.cluster.local"),
@@ -61,10 +65,14 @@ fn analyze_finds_a_misspelt_host_subset_and_gateway_at_their_lines() {
 
     let output = type_weir(copy.path(), &["analyze", ".", "--output", "json"]).unwrap();
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let places = findings.as_array().unwrap().iter().map(|finding| (finding["line"].as_u64().unwrap() as usize, finding["field"].as_str().unwrap()));
+    let places =
+        findings.as_array().unwrap().iter().map(|finding| (finding["line"].as_u64().unwrap() as usize, finding["field"].as_str().unwrap()));
     assert_eq!(places.collect::<Vec<_>>(), expected.map(|(line, field, _)| (line, field)));
     for finding in findings.as_array().unwrap() {
-        assert_eq!((&finding["severity"], &finding["code"], &finding["object"]), (&"warning".into(), &"IST0101".into(), &"VirtualService canary/colour".into()));
+        assert_eq!(
+            (&finding["severity"], &finding["code"], &finding["object"]),
+            (&"warning".into(), &"IST0101".into(), &"VirtualService canary/colour".into())
+        );
     }
 }
 
@@ -75,7 +83,10 @@ fn analyze_shows_the_line_that_is_not_yaml() {
     let (text, summary) = texts(&output);
     assert_eq!(output.status.code(), Some(1), "{text}{summary}");
     assert!(text.starts_with("./traffic.yaml:") || text.starts_with("traffic.yaml:"), "{text}");
-    assert!(text.contains("error [IST0106]") && text.contains("not YAML") && text.contains("host: [colour") && text.contains('^'), "{text}");
+    assert!(
+        text.contains("error [IST0106]") && text.contains("not YAML") && text.contains("host: [colour") && text.contains('^'),
+        "{text}"
+    );
     let place: Vec<_> = text.split(':').skip(1).take(2).map(|number| number.parse::<usize>().unwrap()).collect();
     let wrong = line_of(copy.path(), "host: [colour");
     assert!((wrong..=wrong + 1).contains(&place[0]) && place[1] > 0, "{wrong} {place:?} {text}");
@@ -163,7 +174,8 @@ async fn status(mesh: &Up, path: &str) -> Option<String> {
 }
 
 async fn becomes(mesh: &Up, path: &str, wanted: &str) {
-    let seen = wait_for(&format!("{path}: {wanted}"), SOON, async || (status(mesh, path).await.as_deref() == Some(wanted)).then_some(())).await;
+    let seen =
+        wait_for(&format!("{path}: {wanted}"), SOON, async || (status(mesh, path).await.as_deref() == Some(wanted)).then_some(())).await;
     assert!(seen.is_ok(), "{path} answers {:?}, not {wanted}", status(mesh, path).await);
 }
 

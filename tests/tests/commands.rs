@@ -64,7 +64,20 @@ fn logs_are_the_apps_and_envoys(mesh: &Up) {
 
 fn exec_goes_through_the_sidecar(mesh: &Up) {
     let program = weir().display().to_string();
-    let answer = mesh.ask(&["exec", "colour-canary-0", "--", &program, "sample", "load", "--url", "http://colour/colour", "--requests", "20", "--by", "/colour"]);
+    let answer = mesh.ask(&[
+        "exec",
+        "colour-canary-0",
+        "--",
+        &program,
+        "sample",
+        "load",
+        "--url",
+        "http://colour/colour",
+        "--requests",
+        "20",
+        "--by",
+        "/colour",
+    ]);
     let report: Value = serde_json::from_str(&answer.unwrap()).unwrap();
     // Without a sidecar half of them would be green: the route's weights are 100 and 0.
     assert_eq!(report["values"], serde_json::json!({"blue": 20}), "{report}");
@@ -117,9 +130,16 @@ async fn the_live_line_tells_where_requests_go() {
         said().lines().find_map(|line| line.trim().strip_prefix("http://canary.localhost:")?.strip_suffix('/')?.parse::<u16>().ok())
     });
     let port = url.await.unwrap();
-    let load = weir_sample::load::Config { duration: Some(SOON * 10), rate: Some(50.0), connect: Some(([127, 0, 0, 1], port).into()), ..weir_sample::load::Config::new(canary::URL) };
+    let load = weir_sample::load::Config {
+        duration: Some(SOON * 10),
+        rate: Some(50.0),
+        connect: Some(([127, 0, 0, 1], port).into()),
+        ..weir_sample::load::Config::new(canary::URL)
+    };
     let load = weir_sample::load::Load::start(load).unwrap();
-    let line = wait_for("the live line", SOON * 6, async || said().lines().find(|line| line.contains("requests/s: colour stable [a ")).map(String::from));
+    let line = wait_for("the live line", SOON * 6, async || {
+        said().lines().find(|line| line.contains("requests/s: colour stable [a ")).map(String::from)
+    });
     let line = line.await.unwrap_or_else(|error| panic!("{error}: {}", said()));
     assert!(!line.contains("colour canary"), "{line}");
     load.stop().await;

@@ -39,7 +39,12 @@ impl Home {
     /// `weir` by that user, who has no environment but this.
     fn weir(&self, envoy: &str) -> Command {
         let mut command = Command::new(self.0.join("weir"));
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("ENVOY", self.0.join(envoy)).env("TMPDIR", self.0.join("tmp")).current_dir(&self.0);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("ENVOY", self.0.join(envoy))
+            .env("TMPDIR", self.0.join("tmp"))
+            .current_dir(&self.0);
         if geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -89,7 +94,8 @@ async fn ended_by_its_user_it_leaves_nothing() {
         let started = Instant::now();
         let (status, _) = mesh.end(signal).unwrap();
         assert_eq!(status.code(), Some(0), "{signal:?}");
-        let ended = wait_for("nothing to be left", END.saturating_sub(started.elapsed()), async || traces.left().is_empty().then_some(())).await;
+        let ended =
+            wait_for("nothing to be left", END.saturating_sub(started.elapsed()), async || traces.left().is_empty().then_some(())).await;
         assert!(ended.is_ok(), "{signal:?}, after {:?}: {:#?}", started.elapsed(), traces.left());
     }
 }
@@ -148,7 +154,13 @@ async fn it_ends_by_itself_after_the_time_it_was_given() {
     let (said, errors) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{said}{errors}");
     assert!(started.elapsed() >= Duration::from_secs(5), "{:?}", started.elapsed());
-    for part in ["ready  colour-stable-0.canary", "ready after ", "5 pods", "gateway istio-ingressgateway\n  http://canary.localhost:", "no requests\n"] {
+    for part in [
+        "ready  colour-stable-0.canary",
+        "ready after ",
+        "5 pods",
+        "gateway istio-ingressgateway\n  http://canary.localhost:",
+        "no requests\n",
+    ] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
     let ended = wait_for("nothing to be left", END, async || traces.left().is_empty().then_some(())).await;
