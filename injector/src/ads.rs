@@ -13,3 +13,8 @@ pub mod sotw;
 pub mod status;
 pub mod stream;
 pub mod subscription;
+
+#[cfg(test)]
+mod envoy_tests;
+#[cfg(test)]
+mod tests;

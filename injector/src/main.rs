@@ -2,32 +2,67 @@
 
 mod ads;
 mod analyze;
+mod commands;
 mod files;
 mod modules;
 mod proxy_status;
 mod serve;
 mod telemetry;
+mod up;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Traffic management for Envoy: a mesh from Istio's manifests.
-#[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 120)]
+/// Traffic management for Envoy: zones, canaries, and a mesh from Istio's manifests.
+#[derive(Parser)]
+#[command(name = "weir", version, about, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Up(up::Args),
+    Get(commands::get::Args),
+    Logs(commands::logs::Args),
+    Exec(commands::exec::Args),
+    Stop(commands::stop::Args),
+    Start(commands::start::Args),
+    Apply(commands::apply::Args),
+    Delete(commands::delete::Args),
     Analyze(analyze::Args),
     ProxyStatus(proxy_status::Args),
+    Serve(serve::Args),
+    /// The sample application of the demos
+    #[command(hide = true, disable_help_flag = true)]
+    Sample {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// A process of a run
+    #[command(hide = true, subcommand)]
+    Inside(up::inside::Role),
 }
 
 fn main() -> ExitCode {
-    telemetry::init();
-    let result = match Command::parse() {
-        Command::Serve(args) => serve::run(args),
+    let outcome = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Get(args) => commands::get::run(&args),
+        Command::Logs(args) => commands::logs::run(&args),
+        Command::Exec(args) => commands::exec::run(&args),
+        Command::Stop(args) => commands::stop::run(&args),
+        Command::Start(args) => commands::start::run(&args),
+        Command::Apply(args) => commands::apply::run(&args),
+        Command::Delete(args) => commands::delete::run(&args),
         Command::Analyze(args) => analyze::run(args),
         Command::ProxyStatus(args) => proxy_status::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Sample { args } => return weir_sample::run(args.into_iter()),
+        Command::Inside(role) => up::inside::run(role),
     };
-    result.unwrap_or_else(|error| {
+    outcome.unwrap_or_else(|error| {
         eprintln!("weir: {error:#}");
         ExitCode::FAILURE
     })

@@ -1,6 +1,7 @@
 //! `weir proxy-status`: how every connected Envoy stands, and what it rejected.
 
 use crate::ads::status::{NodeStatus, State, Syncz};
+use crate::commands::Mesh;
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -16,26 +17,25 @@ const TYPES: [&str; 5] = ["CDS", "EDS", "LDS", "RDS", "ECDS"];
 
 /// Show how every connected Envoy stands, and what it rejected and why.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
 pub struct Args {
-    /// Folder of a running mesh
-    #[arg(long, value_name = "DIR")]
-    run_dir: Option<PathBuf>,
-    /// Unix socket of the control plane
-    #[arg(long, value_name = "PATH")]
+    #[command(flatten)]
+    mesh: Mesh,
+    /// Unix socket of a control plane that runs by itself (`weir serve --socket`)
+    #[arg(long, value_name = "PATH", conflicts_with = "run_dir")]
     socket: Option<PathBuf>,
 }
 
 /// Asks the control plane and prints its answer as a table.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Some(socket) = args.socket.or_else(|| Some(args.run_dir?.join("serve.sock"))) else { bail!("name --run-dir or --socket") };
+    let socket = args.socket.map_or_else(|| args.mesh.control_plane(), Ok)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let syncz = runtime.block_on(ask(&socket)).with_context(|| format!("no answer from a control plane on {}", socket.display()))?;
     print!("{}", show(&syncz));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(socket: &Path) -> anyhow::Result<Syncz> {
+/// Asks the control plane behind a unix socket how its nodes stand.
+pub async fn ask(socket: &Path) -> anyhow::Result<Syncz> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(UnixStream::connect(socket).await?)).await?;
     tokio::spawn(connection);
     let request = Request::get("/debug/syncz").header("host", "weir").body(Empty::<Bytes>::new())?;

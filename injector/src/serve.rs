@@ -7,6 +7,7 @@ use crate::ads::service::Ads;
 use crate::files::Sources;
 use crate::files::watch::Watch;
 use crate::modules;
+use crate::telemetry;
 use anyhow::{Context, bail};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub struct Args {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    telemetry::init();
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     let result = runtime.block_on(serve(args));
     // Streams and file watches have nothing to finish: the nodes keep what they have.

@@ -32,6 +32,6 @@ impl Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.kept { "ok " } else { "OFF" };
-        write!(f, "{mark}  {:<74} {:<34} {}", self.what, self.expected, self.measured)
+        write!(f, "{mark}  {:<70} {:<40} {}", self.what, self.expected, self.measured)
     }
 }

@@ -12,7 +12,6 @@ pub(crate) struct Counters {
     probe: Option<u32>,
     deviated: Option<u32>,
     pub(crate) failed: Option<u32>,
-    pub(crate) no_policy: Option<u32>,
 }
 
 thread_local! {
@@ -29,7 +28,6 @@ impl Counters {
                 probe: counter("weir_locality_probe"),
                 deviated: counter("weir_locality_deviated"),
                 failed: counter("weir_locality_failed"),
-                no_policy: counter("weir_locality_no_policy"),
             })
         })
     }

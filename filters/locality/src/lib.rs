@@ -26,6 +26,9 @@ mod module {
 /// One configuration of the filter, and what its requests saw.
 struct State {
     policy: Policy,
+    /// Whether responses are read at all: to observe them, or to tell who served them.
+    observes: bool,
+    tells: bool,
     observed: RefCell<Observed>,
     counters: Counters,
 }
@@ -38,8 +41,9 @@ impl RootContext for Plugin {
     fn on_configure(&mut self, _: usize) -> bool {
         match Policy::parse(&self.get_plugin_configuration().unwrap_or_default()) {
             Ok(policy) => {
+                let (observes, tells) = (policy.observes(), policy.tells());
                 let observed = RefCell::new(Observed::new(&policy));
-                self.0 = Some(Rc::new(State { policy, observed, counters: Counters::define() }));
+                self.0 = Some(Rc::new(State { policy, observes, tells, observed, counters: Counters::define() }));
                 true
             }
             Err(error) => {
@@ -54,56 +58,68 @@ impl RootContext for Plugin {
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Request { state: self.0.clone(), chosen: None }))
+        Some(Box::new(Request { state: self.0.clone(), chosen: Choice::Near }))
     }
 }
 
 struct Request {
     state: Option<Rc<State>>,
-    /// The service's place in the policy, and the choice made for it.
-    chosen: Option<(usize, Choice)>,
+    chosen: Choice,
 }
 
 impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let Some(State { policy, observed, counters }) = self.state.as_deref() else { return Action::Continue };
-        let Some(cluster) = host::property(&["xds", "cluster_name"]) else { return Action::Continue };
-        let Some(service) = host_of_cluster(&cluster).and_then(|host| policy.for_host(host)) else {
-            Counters::count(counters.no_policy);
-            return Action::Continue;
-        };
-        let choice = observed.borrow_mut().choose(service, now);
-        self.chosen = Some((service.place, choice));
-        let zone = service.named(choice);
-        if host::is_debug() {
-            debug!("{}: {choice}{}", cluster.escape_ascii(), zone.unwrap_or_default());
+        if let Some(state) = self.state.as_deref() {
+            if !state.observed.borrow().is_calm() || host::is_debug() {
+                self.chosen = choose(state);
+            }
+            Counters::count(state.counters.of_choice(self.chosen));
         }
-        if let Some(zone) = zone {
-            let _ = set_map_value(MapType::HttpRequestHeaders, ZONE_HEADER, Some(zone));
-        }
-        Counters::count(counters.of_choice(choice));
         Action::Continue
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        let (Some(state), Some((place, choice))) = (self.state.as_deref(), self.chosen) else { return Action::Continue };
-        let Some(service) = state.policy.service(place) else { return Action::Continue };
-        if !service.zones.is_empty() {
-            observe(state, service, choice);
-        }
-        if service.served_by
-            && let (Some(zone), Some(address)) =
-                (host::property(&["upstream", "locality", "zone"]), host::property(&["upstream", "address"]))
+        let Some(state) = self.state.as_deref() else { return Action::Continue };
+        let looks = state.observes && (self.chosen != Choice::Near || state.observed.borrow_mut().looks(now));
+        if (looks || state.tells)
+            && let Some(cluster) = host::property(&["xds", "cluster_name"])
+            && let Some(service) = host_of_cluster(&cluster).and_then(|host| state.policy.for_host(host))
         {
-            host::set_response_header(SERVED_BY_HEADER, &[&zone, b"/".as_slice(), &address].concat());
+            if looks && !service.zones.is_empty() {
+                observe(state, service, self.chosen);
+            }
+            if service.served_by {
+                tell();
+            }
         }
         Action::Continue
     }
 }
 
-fn observe(State { policy, observed, counters }: &State, service: &Compiled, choice: Choice) {
+fn choose(State { policy, observed, .. }: &State) -> Choice {
+    let Some(cluster) = host::property(&["xds", "cluster_name"]) else { return Choice::Near };
+    let Some(service) = host_of_cluster(&cluster).and_then(|host| policy.for_host(host)) else { return Choice::Near };
+    let choice = observed.borrow_mut().choose(service, now);
+    let zone = service.named(choice);
+    if host::is_debug() {
+        debug!("{}: {choice}{}", cluster.escape_ascii(), zone.unwrap_or_default());
+    }
+    if let Some(zone) = zone {
+        let _ = set_map_value(MapType::HttpRequestHeaders, ZONE_HEADER, Some(zone));
+    }
+    choice
+}
+
+/// Tells who served; if Envoy answered by itself, nobody did.
+fn tell() {
+    if let (Some(zone), Some(address)) = (host::property(&["upstream", "locality", "zone"]), host::property(&["upstream", "address"])) {
+        host::set_response_header(SERVED_BY_HEADER, &[&zone, b"/".as_slice(), &address].concat());
+    }
+}
+
+fn observe(State { policy, observed, counters, .. }: &State, service: &Compiled, choice: Choice) {
     let status = host::number(&["response", "code"]).and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
     let attempts = host::number(&["upstream", "request_attempt_count"]).unwrap_or(1);
     let outcome = if choice == Choice::Near && Response::is_plain(status, attempts) {

@@ -155,6 +155,26 @@ fn requests_sent_before_the_zone_was_left_change_nothing() {
 }
 
 #[test]
+fn looks_at_one_response_in_eight_while_nothing_fails_and_at_each_after_a_failure() {
+    let mut proxy = Proxy::new();
+    let looks = |proxy: &mut Proxy| -> Vec<bool> { (0..8).map(|_| proxy.observed.looks(|| proxy.now)).collect() };
+    let sampled = [false, false, false, false, false, false, false, true];
+    assert_eq!((looks(&mut proxy), proxy.observed.is_calm()), (sampled.into(), true));
+    proxy.request(Outcome::Failed);
+    proxy.now += 1_999;
+    assert_eq!((looks(&mut proxy), proxy.observed.is_calm()), ([true; 8].into(), false));
+    proxy.now += 1;
+    assert_eq!((looks(&mut proxy), proxy.observed.is_calm()), (sampled.into(), true));
+}
+
+#[test]
+fn is_not_calm_until_the_own_zone_is_back() {
+    let mut proxy = Proxy::away();
+    proxy.now += 60_000;
+    assert!(proxy.observed.looks(|| proxy.now) && !proxy.observed.is_calm());
+}
+
+#[test]
 fn reads_the_outcome_for_the_zone_the_request_was_meant_for() {
     let proxy = Proxy::new();
     let near = Choice::Near;

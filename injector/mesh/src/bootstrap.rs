@@ -60,8 +60,20 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
         // Envoy's default limit of 100 refuses ordinary regular expressions, and with one of them all routes of the port.
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32_768}}]},
         "deferred_stat_options": {"enable_deferred_creation_stats": true},
+        "stats_config": {"use_all_default_tags": false, "stats_tags": tags(&node.domain)},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]},
     })
+}
+
+/// The labels of statistics. A cluster's name holds a host's dots, at which Envoy's own rule for the name would end.
+fn tags(domain: &str) -> Value {
+    let domain = domain.replace('.', "\\.");
+    let cluster = format!("^cluster\\.((.+?(\\..+?\\.svc\\.{domain})?)\\.)");
+    let own = ["http_conn_manager_prefix", "listener_address", "response_code", "response_code_class"];
+    let own = own.map(|name| json!({"tag_name": format!("envoy.{name}")}));
+    let mut tags = vec![json!({"tag_name": "envoy.cluster_name", "regex": cluster})];
+    tags.extend(own);
+    Value::Array(tags)
 }
 
 fn address(ip: &str, port: u16) -> Value {

@@ -37,15 +37,3 @@ pub fn write(push: Push) -> DeltaDiscoveryResponse {
         ..DeltaDiscoveryResponse::default()
     }
 }
-
-/// The answer to a request of a type that Weir does not serve: there is nothing. Without it an Envoy would wait for its timeout.
-pub fn nothing(request: &DeltaDiscoveryRequest) -> Option<DeltaDiscoveryResponse> {
-    let asks = request.response_nonce.is_empty() || !request.resource_names_subscribe.is_empty();
-    let removed = request.resource_names_subscribe.iter().filter(|name| *name != "*").cloned();
-    asks.then(|| DeltaDiscoveryResponse {
-        type_url: request.type_url.clone(),
-        removed_resources: removed.collect(),
-        nonce: "none".to_string(),
-        ..DeltaDiscoveryResponse::default()
-    })
-}

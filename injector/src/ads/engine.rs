@@ -11,6 +11,9 @@ use weir_mesh::node::Node;
 use weir_mesh::object::{self, Objects, SourceFile};
 use weir_mesh::snapshot::{Builder, Snapshot};
 
+/// A node's snapshot once somebody asked for it; none inside for a node that is no pod of the mesh.
+type Built = OnceCell<Option<Arc<Snapshot>>>;
+
 /// All that one reading of the files led to, and the snapshots that nodes asked of it.
 #[derive(Debug)]
 pub struct World {
@@ -19,7 +22,7 @@ pub struct World {
     builder: Arc<Builder>,
     /// What is wrong, sorted by place.
     pub findings: Vec<Finding>,
-    snapshots: Mutex<HashMap<Node, Arc<OnceCell<Option<Arc<Snapshot>>>>>>,
+    snapshots: Mutex<HashMap<Node, Arc<Built>>>,
     /// As many builds at once as there are processors.
     builds: Arc<Semaphore>,
 }
@@ -68,6 +71,19 @@ impl World {
     }
 }
 
+#[cfg(test)]
+impl World {
+    /// A world that tells these nodes these snapshots.
+    pub fn of(snapshots: impl IntoIterator<Item = (Node, Arc<Snapshot>)>) -> World {
+        let world = World::new(None, Texts::default(), &Options { domain: String::new(), modules: Default::default() });
+        let cells = snapshots
+            .into_iter()
+            .map(|(node, snapshot)| (node, Arc::new(OnceCell::new_with(Some(Some(snapshot).filter(|it| !it.resources.is_empty()))))));
+        *world.snapshots.lock().unwrap() = cells.collect();
+        world
+    }
+}
+
 /// Rebuilds the world whenever the files change, until nobody listens.
 pub async fn run(sources: Sources, mut watch: Watch, options: Options, publish: watch::Sender<Arc<World>>) {
     while !publish.is_closed() {
@@ -109,4 +125,35 @@ pub fn report(before: &[Finding], now: &[Finding]) {
 
 fn same(a: &[SourceFile], b: &[SourceFile]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.path == b.path && a.text == b.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn an_edit_makes_a_new_world_and_a_broken_file_keeps_its_objects() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        let service =
+            |name: &str| format!("{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}, spec: {{ports: [{{port: 80}}]}}}}\n");
+        std::fs::write(&file, service("one")).unwrap();
+        let sources = Sources(vec![folder.path().to_path_buf()]);
+        let watch = Watch::new(&sources);
+        let options = Options { domain: "cluster.local".into(), modules: Default::default() };
+        let (publish, mut worlds) = watch::channel(Arc::new(World::new(None, sources.read(), &options)));
+        let engine = tokio::spawn(run(sources, watch, options, publish));
+        let names = |world: &World| world.objects.iter().map(|object| object.key.name.clone()).collect::<Vec<_>>();
+        let mut edit = async |text: String| {
+            std::fs::write(&file, text).unwrap();
+            tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.expect("no new world").unwrap();
+            let world = worlds.borrow_and_update().clone();
+            (names(&world), world.findings.len())
+        };
+        assert_eq!(edit(service("two")).await, (vec!["two".to_string()], 0));
+        assert_eq!(edit("a: [".into()).await, (vec!["two".to_string()], 1));
+        assert_eq!(edit(service("three")).await, (vec!["three".to_string()], 0));
+        drop(engine);
+    }
 }

@@ -1,5 +1,7 @@
 //! Listens on TCP and on a unix socket; each connection may speak HTTP/1, HTTP/2 or gRPC.
 
+mod owner;
+
 use super::http::answer;
 use super::service::Ads;
 use anyhow::{Context, bail};
@@ -33,7 +35,10 @@ impl Drop for Socket {
 
 /// Binds a TCP address.
 pub async fn tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} (--ads)"))
+    TcpListener::bind(address).await.with_context(|| {
+        let owner = owner::of(address.port()).map(|owner| format!(", where {owner} listens")).unwrap_or_default();
+        format!("cannot listen on {address} (--ads){owner}")
+    })
 }
 
 /// Binds a unix socket. A file that nobody listens on is left from a process that was killed, and replaced.

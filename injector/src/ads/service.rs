@@ -31,13 +31,6 @@ pub struct Ads {
     pub nodes: Nodes,
 }
 
-/// One message of a node, whichever variant it speaks.
-enum Said<Answer> {
-    Asks(Request),
-    /// Of a type that Weir does not serve.
-    Unknown(Option<Answer>),
-}
-
 #[tonic::async_trait]
 impl AggregatedDiscoveryService for Ads {
     type StreamAggregatedResourcesStream = ReceiverStream<Result<DiscoveryResponse, Status>>;
@@ -48,10 +41,7 @@ impl AggregatedDiscoveryService for Ads {
         request: tonic::Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
         let mut named = sotw::Named::default();
-        let read = move |request: DiscoveryRequest| {
-            let nothing = sotw::nothing(&request);
-            named.read(request).map_or(Said::Unknown(nothing), Said::Asks)
-        };
+        let read = move |request| named.read(request);
         self.open(request, Protocol::Sotw, |request| request.node.as_ref(), read, sotw::write)
     }
 
@@ -59,11 +49,7 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: tonic::Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        let read = |request: DeltaDiscoveryRequest| {
-            let nothing = delta::nothing(&request);
-            delta::read(request).map_or(Said::Unknown(nothing), Said::Asks)
-        };
-        self.open(request, Protocol::Delta, |request| request.node.as_ref(), read, delta::write)
+        self.open(request, Protocol::Delta, |request| request.node.as_ref(), delta::read, delta::write)
     }
 }
 
@@ -74,7 +60,7 @@ impl Ads {
         request: tonic::Request<Streaming<Asked>>,
         protocol: Protocol,
         node_of: fn(&Asked) -> Option<&NodeMessage>,
-        mut read: impl FnMut(Asked) -> Said<Answer> + Send + 'static,
+        mut read: impl FnMut(Asked) -> Option<Request> + Send + 'static,
         write: fn(Push) -> Answer,
     ) -> Result<Response<ReceiverStream<Result<Answer, Status>>>, Status>
     where
@@ -98,8 +84,13 @@ impl Ads {
             let mut driver = Driver { connected: ads.nodes.connect(node, protocol), world: ads.world, send, write, held: None };
             let mut next = Some(first);
             while let Some(message) = next.take() {
-                let said = read(message);
-                if !driver.hear(said).await || !driver.follow().await {
+                // A type that Weir does not serve is left alone: any answer would keep the node from going on without.
+                if let Some(request) = read(message)
+                    && !driver.hear(request).await
+                {
+                    break;
+                }
+                if !driver.is_told() && !driver.follow().await {
                     break;
                 }
                 next = loop {
@@ -130,26 +121,22 @@ struct Driver<Answer> {
 }
 
 impl<Answer: Send> Driver<Answer> {
-    async fn hear(&mut self, said: Said<Answer>) -> bool {
-        match said {
-            Said::Unknown(Some(answer)) => self.send.send(Ok(answer)).await.is_ok(),
-            Said::Unknown(None) => true,
-            Said::Asks(request) => {
-                let outcome = self.connected.connection.stream().request(request);
-                for (kind, rejection) in &outcome.rejections {
-                    log(&self.connected.connection.node, *kind, rejection);
-                }
-                self.send(outcome.pushes).await
-            }
+    async fn hear(&mut self, request: Request) -> bool {
+        let outcome = self.connected.connection.stream().request(request);
+        for (kind, rejection) in &outcome.rejections {
+            log(&self.connected.connection.node, *kind, rejection);
         }
+        self.send(outcome.pushes).await
     }
 
-    /// Brings the node up to the world as it stands, if it has not seen it.
+    /// Whether the node has a snapshot, as old as it may be.
+    fn is_told(&self) -> bool {
+        self.connected.connection.stream().is_told()
+    }
+
+    /// Brings the node up to the world as it stands.
     async fn follow(&mut self) -> bool {
         let connection = self.connected.connection.clone();
-        if !self.world.has_changed().unwrap_or(false) && connection.stream().is_told() {
-            return true;
-        }
         let world = self.world.borrow_and_update().clone();
         let Some(snapshot) = world.snapshot(&connection.node).await else { return true };
         let pushes = connection.stream().update(snapshot);

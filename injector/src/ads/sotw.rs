@@ -39,12 +39,3 @@ pub fn write(push: Push) -> DiscoveryResponse {
         ..DiscoveryResponse::default()
     }
 }
-
-/// The answer to a request of a type that Weir does not serve: there is nothing. Without it an Envoy would wait for its timeout.
-pub fn nothing(request: &DiscoveryRequest) -> Option<DiscoveryResponse> {
-    request.response_nonce.is_empty().then(|| DiscoveryResponse {
-        type_url: request.type_url.clone(),
-        nonce: "none".to_string(),
-        ..DiscoveryResponse::default()
-    })
-}

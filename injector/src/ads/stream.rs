@@ -79,7 +79,7 @@ pub struct Stream {
 impl Stream {
     /// A stream that was just opened.
     pub fn new(protocol: Protocol) -> Stream {
-        let subscriptions = Type::ALL.into_iter().map(|kind| (kind, Subscription::default())).collect();
+        let subscriptions = Type::ALL.into_iter().map(|kind| (kind, Subscription::new(kind))).collect();
         Stream { protocol, snapshot: None, subscriptions, cold: BTreeSet::new(), resumes: false, nonce: 0, holds: false }
     }
 
@@ -143,6 +143,7 @@ impl Stream {
         let Some(subscription) = self.subscriptions.get_mut(&kind) else { return };
         match subscription.answer(nonce, error, split) {
             Verdict::Fine => {}
+            Verdict::Overtaken => self.holds = true,
             Verdict::Split(resources) => {
                 for resource in resources {
                     self.push(kind, vec![resource], Vec::new(), &mut outcome.pushes);
@@ -196,9 +197,11 @@ impl Stream {
     fn add(&mut self, kind: Type, fresh: Fresh, pushes: &mut Vec<Push>) {
         if kind == Type::Cluster {
             // A changed cluster warms until it hears of its endpoints again, and Envoy, being subscribed to them, does not ask.
-            let endpoints = self.subscriptions.entry(Type::ClusterLoadAssignment).or_default();
+            let mut endpoints = self.subscriptions.get_mut(&Type::ClusterLoadAssignment);
             for cluster in &fresh.add {
-                endpoints.forget(&cluster.name);
+                if let Some(endpoints) = &mut endpoints {
+                    endpoints.forget(&cluster.name);
+                }
                 self.cold.insert(cluster.name.clone());
             }
         }
@@ -211,9 +214,6 @@ impl Stream {
             // One by one: Envoy rejects a response of these as a whole, and a good resource does not wait for a bad one.
             for resource in fresh.add {
                 self.push(kind, vec![resource], Vec::new(), pushes);
-            }
-            for name in fresh.absent {
-                self.push(kind, Vec::new(), vec![name], pushes);
             }
         } else {
             self.push(kind, fresh.add, fresh.absent, pushes);

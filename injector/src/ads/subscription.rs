@@ -51,6 +51,8 @@ pub struct Fresh {
 pub enum Verdict {
     /// Accepted, or the answer to nothing that we wait for.
     Fine,
+    /// Accepted, after the node had subscribed anew to some of it: it has that after all, and what is no more must be said.
+    Overtaken,
     /// Rejected, and these resources are at fault.
     Rejected(Vec<Rejection>),
     /// Rejected as a whole: to learn which resource is at fault, and so that no other waits for it, each goes again alone.
@@ -58,8 +60,9 @@ pub enum Verdict {
 }
 
 /// One type's part of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Subscription {
+    kind: Type,
     asked: bool,
     wildcard: bool,
     names: BTreeSet<String>,
@@ -70,12 +73,26 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Nothing was asked yet.
+    pub fn new(kind: Type) -> Subscription {
+        Subscription {
+            kind,
+            asked: false,
+            wildcard: false,
+            names: BTreeSet::new(),
+            told: BTreeMap::new(),
+            answered: false,
+            flights: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+        }
+    }
+
     /// Takes in what a request subscribes to; true if there may be something to tell now.
     pub fn interest(&mut self, request: &Request) -> bool {
         let first = !std::mem::replace(&mut self.asked, true);
         if first {
             // A first request without names is a wildcard for these two types only: for the others it means that Envoy wants none.
-            self.wildcard = request.subscribe.is_empty() && matches!(request.kind, Type::Cluster | Type::Listener);
+            self.wildcard = request.subscribe.is_empty() && matches!(self.kind, Type::Cluster | Type::Listener);
         }
         for name in &request.unsubscribe {
             if name == WILDCARD {
@@ -128,10 +145,17 @@ impl Subscription {
         } else {
             self.names.iter().filter_map(|name| new(resources.get_key_value(name)?)).collect()
         };
-        let unknown = |name: &&String| !resources.contains_key(*name) && !self.told.contains_key(*name);
-        let absent: Vec<_> = self.names.iter().filter(unknown).cloned().collect();
+        // Measured: told that there is no such route or filter, an Envoy ignores that but takes it for an answer, and its listener warms for
+        // ever. Left alone it goes on after its timeout, a filter with its default.
+        let tell_absent = !matches!(self.kind, Type::RouteConfiguration | Type::ExtensionConfig);
+        let absent: Vec<_> = self.missing(resources).filter(|name| tell_absent && !self.told.contains_key(*name)).cloned().collect();
         let silence_would_stall = self.wildcard && !self.answered;
         (silence_would_stall || !add.is_empty() || !absent.is_empty()).then_some(Fresh { add, absent })
+    }
+
+    /// Names that were asked for, and that do not exist.
+    fn missing<'a>(&'a self, resources: &BTreeMap<String, Arc<Resource>>) -> impl Iterator<Item = &'a String> {
+        self.names.iter().filter(|name| !resources.contains_key(*name))
     }
 
     /// Names that the node has, and that are no more.
@@ -169,10 +193,16 @@ impl Subscription {
         // A client may answer the newest response only: that answers the older ones too.
         self.flights = self.flights.split_off(&nonce);
         let Some(reason) = error else {
-            for resource in &flight.add {
+            let mut verdict = Verdict::Fine;
+            for resource in flight.add {
                 self.rejected.remove(&resource.name);
+                let told_since = matches!(self.told.get(&resource.name), Some(Told::Sent(_) | Told::Absent));
+                if self.names.contains(&resource.name) && !told_since {
+                    self.told.insert(resource.name.clone(), Told::Brought(resource.version.clone()));
+                    verdict = Verdict::Overtaken;
+                }
             }
-            return Verdict::Fine;
+            return verdict;
         };
         if split && flight.add.len() > 1 {
             let current = |resource: &&Arc<Resource>| self.told.get(&resource.name).is_some_and(|told| told.is(resource));
@@ -208,7 +238,7 @@ impl Subscription {
             resources: versions.clone().count(),
             version: version_of(versions),
             unanswered: self.flights.len(),
-            missing: self.told.iter().filter(|(_, told)| matches!(told, Told::Absent)).map(|(name, _)| name.clone()).collect(),
+            missing: resources.map(|resources| self.missing(resources).cloned().collect()).unwrap_or_default(),
             rejected: self.rejected.values().cloned().collect(),
         }
     }

@@ -16,7 +16,7 @@ pub async fn pages(mesh: &Up) -> Result<Figure> {
     };
     let (page, html) = get("/productpage").await?;
     let stars = html.contains("black") || html.contains("red");
-    let (style, _) = get("/static/style.css").await?;
+    let (style, _) = get("/static/bookinfo.css").await?;
     let (other, _) = get("/nothing-here").await?;
     let kept = (page, style, other) == (200, 200, 404) && stars;
     let measured = format!("{page}{}, {style}, {other}", if stars { " with stars" } else { "" });
@@ -29,5 +29,10 @@ pub async fn reviews(mesh: &Up) -> Result<Figure> {
     let black = report.values.get("black").copied().unwrap_or_default();
     let red = report.values.get("red").copied().unwrap_or_default();
     let kept = report.failed == 0 && black + red == 1000 && black.abs_diff(500) <= 80;
-    Ok(Figure::new("bookinfo: reviews v2:v3 over 1,000", "50/50 +- 8 points, never v1", format!("{black}:{red}, {} failed", report.failed), kept))
+    Ok(Figure::new(
+        "bookinfo: reviews v2:v3 over 1,000",
+        "50/50 +- 8 points, never v1",
+        format!("{black}:{red}, {} failed", report.failed),
+        kept,
+    ))
 }

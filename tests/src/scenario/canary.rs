@@ -28,7 +28,12 @@ pub async fn share_without_user(mesh: &Up) -> Result<Figure> {
     let report = mesh.count(URL, 5000, &[COLOUR]).await?;
     let share = share(&report, "green") * 100.0;
     let kept = report.failed == 0 && (share - 10.0).abs() <= 2.2;
-    Ok(Figure::new("canary 90/10 without a user, 5,000 requests", "10 % +- 2.2 canary", format!("{share:.1} %, {} failed", report.failed), kept))
+    Ok(Figure::new(
+        "canary 90/10 without a user, 5,000 requests",
+        "10 % +- 2.2 canary",
+        format!("{share:.1} %, {} failed", report.failed),
+        kept,
+    ))
 }
 
 /// A thousand users, three requests each.
@@ -52,8 +57,12 @@ pub async fn users_keep_their_version(mesh: &Up) -> Result<[Figure; 2]> {
     let green = |colours: &BTreeMap<String, Option<String>>| colours.values().filter(|colour| colour.as_deref() == Some("green")).count();
     let share = green(&before) as f64 / 10.0;
     let kept = first.failed == 0 && before.len() == 1000 && torn == 0 && (share - 10.0).abs() <= 4.0;
-    let sticky =
-        Figure::new("1,000 users by cookie, 90/10, 3 requests each", "one colour each; 10 % +- 4 canary", format!("{torn} with two; {share:.1} %"), kept);
+    let sticky = Figure::new(
+        "1,000 users by cookie, 90/10, 3 requests each",
+        "one colour each; 10 % +- 4 canary",
+        format!("{torn} with two; {share:.1} %"),
+        kept,
+    );
 
     step(mesh, "2-50-50", 0.35..=0.65).await?;
     let grown = colours(&users(mesh).await?);
@@ -78,7 +87,12 @@ pub async fn tester(mesh: &Up) -> Result<Figure> {
     let report = run(Config { requests: Some(200), by: vec![COLOUR.into()], headers, ..mesh.load(URL) }).await?;
     let others = mesh.count(URL, 200, &[COLOUR]).await?;
     let kept = report.values == one("green", 200) && others.values == one("blue", 200);
-    Ok(Figure::new("a tester's header, canary at weight 0", "all canary; others none", format!("{:?}; {:?}", report.values, others.values), kept))
+    Ok(Figure::new(
+        "a tester's header, canary at weight 0",
+        "all canary; others none",
+        format!("{:?}; {:?}", report.values, others.values),
+        kept,
+    ))
 }
 
 /// What an outside client says of steering headers does not count.
@@ -88,7 +102,7 @@ pub async fn spoofed_headers(mesh: &Up) -> Result<Figure> {
     let headers = spoofed.into_iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
     let report = run(Config { requests: Some(200), by: vec![COLOUR.into()], headers, ..mesh.load(URL) }).await?;
     Ok(Figure::new(
-        "x-weir-bucket, -subset, -zone sent by a client outside, canary at weight 0",
+        "x-weir-bucket, -subset, -zone from outside, canary at weight 0",
         "no effect",
         format!("{:?}", report.values),
         report.values == one("blue", 200),

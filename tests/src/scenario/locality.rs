@@ -56,9 +56,18 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
     let pods = mesh.pods("locality", "order-history")?;
     let (pod, _) = pods.iter().find(|(_, zone)| zone == "a").context("a pod in zone a")?;
     let in_zone = |report: &Report| report.values.len() == 1 && report.values.contains_key("a a");
-    wait_for("calls in zone a", BACK, async || run(Config { requests: Some(20), ..from_zone(mesh, "a") }).await.ok().filter(in_zone).map(drop)).await?;
+    wait_for("calls in zone a", BACK, async || {
+        run(Config { requests: Some(20), ..from_zone(mesh, "a") }).await.ok().filter(in_zone).map(drop)
+    })
+    .await?;
 
-    let load = Load::start(Config { duration: Some(Duration::from_secs(90)), rate: Some(100.0), timeline: true, concurrency: 64, ..from_zone(mesh, "a") })?;
+    let load = Load::start(Config {
+        duration: Some(Duration::from_secs(90)),
+        rate: Some(100.0),
+        timeline: true,
+        concurrency: 64,
+        ..from_zone(mesh, "a")
+    })?;
     wait_for("the load to run", Duration::from_secs(10), async || (load.report().requests >= 100).then_some(())).await?;
     let (gone, stop_args): (&str, &[&str]) = match stop {
         Stop::App => ("its app alone by SIGKILL", &["-c", "order-history", "--signal", "KILL"]),
@@ -82,7 +91,8 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
     let strays = stays_in_zone_between(&report, millis(stopped + AWAY), millis(started));
     let returned = back.as_ref().map(|at| at.saturating_sub(millis(started))).ok();
     let kept = report.failed == 0 && strays == 0 && returned.is_some_and(|after| after <= millis(BACK));
-    let reasons: Vec<String> = report.failures.iter().map(|failure| format!("{} x {} at {} ms", failure.count, failure.reason, failure.first_at_ms)).collect();
+    let reasons: Vec<String> =
+        report.failures.iter().map(|failure| format!("{} x {} at {} ms", failure.count, failure.reason, failure.first_at_ms)).collect();
     let measured = format!(
         "{} of {} failed{}, {strays} in the zone after 1 s, back after {}",
         report.failed,
@@ -90,7 +100,12 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) },
         returned.map_or("never".into(), |after| format!("{:.1} s", after as f64 / 1000.0))
     );
-    Ok(Figure::new(format!("order-history of zone a stopped under 100 requests/s: {gone}"), "0 failed, away in 1 s, back in 15 s", measured, kept))
+    Ok(Figure::new(
+        format!("order-history of a zone stopped at 100 requests/s: {gone}"),
+        "0 failed, away in 1 s, back in 15 s",
+        measured,
+        kept,
+    ))
 }
 
 /// Answers from zone a in a span of time.

@@ -3,7 +3,7 @@
 use super::{IN_FORCE, canary};
 use crate::tools::{project, wait_for};
 use crate::{Figure, Up};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::time::Duration;
 use weir_sample::load::{Config, Load};
 
@@ -72,7 +72,7 @@ pub async fn control_plane_restarted(mesh: &Up) -> Result<Figure> {
     canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
     let load = load(mesh)?;
     warm(&load).await?;
-    mesh.ask(&["stop", "weir-serve", "--signal", "KILL"]).context("killing the control plane")?;
+    mesh.kill_control_plane()?;
     mesh.apply("deploy/demos/canary/steps/2-50-50.yaml")?;
     let arrived = wait_for("the edit to arrive", Duration::from_secs(15), async || {
         let report = mesh.count(canary::URL, 100, &["/colour"]).await.ok()?;
@@ -82,11 +82,7 @@ pub async fn control_plane_restarted(mesh: &Up) -> Result<Figure> {
     let report = load.stop().await;
     canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
     let kept = report.failed == 0 && arrived.is_ok();
-    let measured = format!(
-        "{} of {} failed, the edit {}",
-        report.failed,
-        report.requests,
-        if arrived.is_ok() { "arrived" } else { "did NOT arrive" }
-    );
+    let measured =
+        format!("{} of {} failed, the edit {}", report.failed, report.requests, if arrived.is_ok() { "arrived" } else { "did NOT arrive" });
     Ok(Figure::new("control plane killed and restarted under load, an edit meanwhile", "0 failed, the edit arrives", measured, kept))
 }

@@ -32,9 +32,18 @@ pub enum Choice {
     Deviate(u16),
 }
 
+/// While nothing fails one response in this many is looked at, since reading them costs more than all else here. A failure
+/// that is missed was hidden by a retry, and the next ones are not missed.
+const LOOK_AT_ONE_IN: u32 = 8;
+
 /// What this proxy sees of every service of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed(Box<[Row]>);
+pub struct Observed {
+    rows: Box<[Row]>,
+    /// Until when every response is looked at; 0 while nothing fails.
+    alert_until: u64,
+    unseen: u32,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row {
@@ -59,18 +68,30 @@ impl Near {
 impl Observed {
     /// Nothing seen yet.
     pub fn new(policy: &Policy) -> Self {
-        Self(
-            policy
-                .services()
-                .iter()
-                .map(|service| Row { near: Near::FRESH, avoid_until: service.zones.iter().map(|_| 0).collect() })
-                .collect(),
-        )
+        let row = |service: &Compiled| Row { near: Near::FRESH, avoid_until: service.zones.iter().map(|_| 0).collect() };
+        Self { rows: policy.services().iter().map(row).collect(), alert_until: 0, unseen: 0 }
+    }
+
+    /// Whether every choice is [`Choice::Near`], whatever the service: then nothing of the request need be read.
+    pub fn is_calm(&self) -> bool {
+        self.alert_until == 0
+    }
+
+    /// Whether the next response is worth its reading.
+    pub fn looks(&mut self, clock: impl FnOnce() -> u64) -> bool {
+        if self.alert_until > 0 {
+            if clock() < self.alert_until || self.rows.iter().any(|row| matches!(row.near, Near::Left { .. })) {
+                return true;
+            }
+            self.alert_until = 0;
+        }
+        self.unseen = (self.unseen + 1) % LOOK_AT_ONE_IN;
+        self.unseen == 0
     }
 
     /// Chooses for one request. The clock is read only while the own zone is left.
     pub fn choose(&mut self, service: &Compiled, clock: impl FnOnce() -> u64) -> Choice {
-        let Some(row) = self.0.get_mut(service.place) else { return Choice::Near };
+        let Some(row) = self.rows.get_mut(service.place) else { return Choice::Near };
         let Near::Left { probe_at, .. } = &mut row.near else { return Choice::Near };
         let now = clock();
         if now >= *probe_at {
@@ -83,29 +104,36 @@ impl Observed {
 
     /// Takes in how a request went. The clock is read only for failures.
     pub fn observe(&mut self, service: &Compiled, choice: Choice, outcome: Outcome, clock: impl FnOnce() -> u64) {
-        let Some(row) = self.0.get_mut(service.place) else { return };
-        match (choice, outcome) {
-            (_, Outcome::Untried) | (Choice::Deviate(_), Outcome::Served) => {}
-            (Choice::Deviate(zone), Outcome::Failed) => {
+        let Some(row) = self.rows.get_mut(service.place) else { return };
+        let failed_at = (outcome == Outcome::Failed).then(clock);
+        if let Some(now) = failed_at {
+            self.alert_until = now + FORGET_MS;
+        }
+        match (choice, failed_at) {
+            (Choice::Near, Some(now)) => row.near.failed(now),
+            (Choice::Near, None) => row.near.served(),
+            (Choice::Probe, Some(now)) => row.near.probe_failed(now),
+            (Choice::Probe, None) if outcome == Outcome::Served => row.near.probe_served(),
+            (Choice::Deviate(zone), Some(now)) => {
                 if let Some(until) = row.avoid_until.get_mut(usize::from(zone)) {
-                    *until = clock() + AVOID_MS;
+                    *until = now + AVOID_MS;
                 }
             }
-            (Choice::Near, _) => row.near.used(outcome == Outcome::Failed, clock),
-            (Choice::Probe, _) => row.near.probed(outcome == Outcome::Failed, clock),
+            (Choice::Probe | Choice::Deviate(_), None) => {}
         }
     }
 }
 
+/// A request that was sent before the zone was left, or came back, tells nothing new: hence each checks the state.
 impl Near {
-    fn used(&mut self, failed: bool, clock: impl FnOnce() -> u64) {
-        // A request that was sent before the zone was left tells nothing new.
-        let Self::InUse { recent, last_failure } = self else { return };
-        if !failed {
+    fn served(&mut self) {
+        if let Self::InUse { recent, .. } = self {
             *recent <<= 1;
-            return;
         }
-        let now = clock();
+    }
+
+    fn failed(&mut self, now: u64) {
+        let Self::InUse { recent, last_failure } = self else { return };
         if now.saturating_sub(*last_failure) > FORGET_MS {
             *recent = 0;
         }
@@ -116,18 +144,19 @@ impl Near {
         }
     }
 
-    fn probed(&mut self, failed: bool, clock: impl FnOnce() -> u64) {
-        let Self::Left { probe_at, backoff, successes } = self else { return };
-        if failed {
-            *backoff = (*backoff * 2).min(MAX_BACKOFF_MS);
-            *probe_at = clock() + *backoff;
-            *successes = 0;
-            return;
-        }
+    fn probe_served(&mut self) {
+        let Self::Left { successes, .. } = self else { return };
         *successes += 1;
         if *successes >= PROBES {
             *self = Self::FRESH;
         }
+    }
+
+    fn probe_failed(&mut self, now: u64) {
+        let Self::Left { probe_at, backoff, successes } = self else { return };
+        *backoff = (*backoff * 2).min(MAX_BACKOFF_MS);
+        *probe_at = now + *backoff;
+        *successes = 0;
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Policy {
 /// One service, ready to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
-    /// Its place in the policy, for [`Policy::service`].
-    pub place: usize,
+    /// Its place in the policy.
+    pub(super) place: usize,
     /// Whether responses tell who served them.
     pub served_by: bool,
     /// The other zones, `REGION/ZONE`, the preferred one first; none if this proxy's own zone is not known.
@@ -47,9 +47,14 @@ impl Policy {
         self.services.get(self.hosts.find(host)?)
     }
 
-    /// The service at this place.
-    pub fn service(&self, place: usize) -> Option<&Compiled> {
-        self.services.get(place)
+    /// Whether any service's responses tell who served them.
+    pub fn tells(&self) -> bool {
+        self.services.iter().any(|service| service.served_by)
+    }
+
+    /// Whether any service may be sent to another zone.
+    pub fn observes(&self) -> bool {
+        self.services.iter().any(|service| !service.zones.is_empty())
     }
 
     pub(super) fn services(&self) -> &[Compiled] {

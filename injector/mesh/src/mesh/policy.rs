@@ -61,14 +61,15 @@ impl Policies {
         let mut compiled = canary::Config { version: config.version, canaries: Vec::new() };
         for canary in &config.canaries {
             let named: Vec<String> = canary.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
-            // The first name stays in front: the users' order is drawn from it.
             let mut hosts: Vec<String> = named.iter().filter(|host| !host.contains('*')).cloned().collect();
             hosts.extend(destinations(mesh, plugin, &named));
             let hosts = unclaimed(hosts, |host| self.canaries.contains_key(host));
             if hosts.is_empty() {
                 continue;
             }
-            let canary = canary::Canary { hosts, ..canary.clone() };
+            // The users' order is drawn from the train: from the service's name where the policy names none, so that other hosts move nobody.
+            let train = canary.train.clone().or_else(|| named.first().cloned());
+            let canary = canary::Canary { hosts, train, ..canary.clone() };
             self.canaries.extend(canary.hosts.iter().map(|host| (host.clone(), canary.clone())));
             compiled.canaries.push(canary);
         }

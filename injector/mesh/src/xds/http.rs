@@ -84,7 +84,7 @@ pub(crate) fn inbound(view: &View, port: u16) -> NetworkFilter {
         http_filters: filters,
         local_reply_config: Some(LocalReplyConfig { mappers: not_reached(), ..Default::default() }),
         use_remote_address: boolean(false),
-        ..common(&format!("inbound_0.0.0.0_{port}"))
+        ..common(&format!("inbound_{port}"))
     };
     filter(manager)
 }

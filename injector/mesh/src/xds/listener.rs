@@ -65,7 +65,7 @@ pub(crate) fn gateway<'a>(view: &View<'a>) -> Vec<(Made, u16, Vec<NamedServer<'a
         }
     }
     let listener = |(bind, servers): (u16, Vec<NamedServer<'a>>)| {
-        let stat_prefix = format!("outbound_0.0.0.0_{bind}");
+        let stat_prefix = format!("outbound_{bind}");
         let (http, tcp): (Vec<_>, Vec<_>) = servers.into_iter().partition(|(_, server)| server.is_http());
         let filter = if http.is_empty() {
             gateway_tcp(view, &stat_prefix, &tcp)?
@@ -112,7 +112,7 @@ fn virtual_outbound() -> Listener {
 
 /// All HTTP services of a port: told apart by the request's host.
 fn of_port(view: &View, port: u16) -> Listener {
-    let filter = http::outbound(view, &format!("outbound_0.0.0.0_{port}"), &port.to_string(), false);
+    let filter = http::outbound(view, &format!("outbound_{port}"), &port.to_string(), false);
     let mut listener = named(&format!("0.0.0.0_{port}"), "0.0.0.0", port, vec![filter]);
     // Requests to a host that is no service of the mesh may speak anything here.
     let pass = chain("passthrough", vec![tcp(cluster::PASSTHROUGH, ClusterSpecifier::Cluster(cluster::PASSTHROUGH.into()))]);
@@ -128,7 +128,7 @@ fn per_address(view: &View, service: &Service, port: &Port) -> Vec<Listener> {
         if port.protocol == Protocol::Tcp {
             return Listener { filter_chains: vec![bytes], ..named(&name, &address, port.number, Vec::new()) };
         }
-        let http = http::outbound(view, &format!("outbound_{name}"), &port.number.to_string(), false);
+        let http = http::outbound(view, &format!("outbound_{}", port.number), &port.number.to_string(), false);
         let mut listener = named(&name, &address, port.number, vec![http]);
         sniff(&mut listener, bytes);
         listener

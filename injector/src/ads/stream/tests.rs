@@ -104,10 +104,22 @@ fn an_explicit_wildcard_goes_with_names_and_can_be_taken_back() {
 #[test]
 fn a_name_that_does_not_exist_is_said_to_be_absent_once_and_sent_when_it_appears() {
     let mut stream = Stream::new(Protocol::Delta);
-    stream.update(snapshot(&[(Filter, "a=1")]));
-    assert_eq!(shown(&stream.request(ask(Filter, &["x"])).pushes), ["ECDS -x"]);
-    assert_eq!(shown(&stream.update(snapshot(&[(Filter, "a=2")]))), [] as [&str; 0]);
-    assert_eq!(shown(&stream.update(snapshot(&[(Filter, "x=1")]))), ["ECDS +x=1"]);
+    stream.update(snapshot(&[(Endpoints, "a=1")]));
+    assert_eq!(shown(&stream.request(ask(Endpoints, &["x"])).pushes), ["EDS -x"]);
+    assert_eq!(shown(&stream.update(snapshot(&[(Endpoints, "a=2")]))), [] as [&str; 0]);
+    assert_eq!(shown(&stream.update(snapshot(&[(Endpoints, "x=1")]))), ["EDS +x=1"]);
+}
+
+#[test]
+fn a_route_or_filter_that_does_not_exist_is_not_answered_so_that_the_node_goes_on_after_its_timeout() {
+    for kind in [Route, Filter] {
+        let mut stream = Stream::new(Protocol::Delta);
+        stream.update(snapshot(&[]));
+        assert_eq!(stream.request(ask(kind, &["x"])), Outcome::default());
+        let status = &stream.status()[&kind];
+        assert_eq!((status.state, status.missing.as_slice()), (super::super::status::State::Synced, &["x".to_string()][..]));
+        assert_eq!(stream.update(snapshot(&[(kind, "x=1")])).len(), 1);
+    }
 }
 
 #[test]
@@ -189,7 +201,7 @@ fn a_rejected_batch_goes_again_one_by_one_and_a_rejected_version_not_until_it_ch
 fn filters_and_routes_go_one_by_one_so_that_a_bad_one_stops_no_other() {
     let mut stream = Stream::new(Protocol::Delta);
     stream.update(snapshot(&[(Filter, "a=1 b=1")]));
-    assert_eq!(shown(&stream.request(ask(Filter, &["a", "b", "x"])).pushes), ["ECDS +a=1", "ECDS +b=1", "ECDS -x"]);
+    assert_eq!(shown(&stream.request(ask(Filter, &["a", "b", "x"])).pushes), ["ECDS +a=1", "ECDS +b=1"]);
 }
 
 #[test]
@@ -230,4 +242,15 @@ fn answers_to_what_was_never_sent_are_ignored() {
         let stray = Request { nonce: Some(nonce), error: Some("no".into()), ..ask(Cluster, &[]) };
         assert_eq!(stream.request(stray), Outcome::default());
     }
+}
+
+#[test]
+fn a_filter_that_arrived_after_the_node_asked_anew_and_is_no_more_is_taken_back() {
+    let mut stream = Stream::new(Protocol::Delta);
+    stream.update(snapshot(&[(Filter, "f=1")]));
+    let late = stream.request(ask(Filter, &["f"])).pushes;
+    stream.update(snapshot(&[]));
+    stream.request(unsubscribe(Filter, "f"));
+    assert_eq!(stream.request(ask(Filter, &["f"])), Outcome::default());
+    assert_eq!(shown(&stream.request(ack(&late[0])).pushes), ["ECDS -f"]);
 }

@@ -1,0 +1,59 @@
+//! The canary filter between a proxy and its policy: what it reads, sets, counts and logs.
+
+use weir_canary as _;
+use weir_host::{exchange, load, proxy};
+
+const POLICY: &str = r#"{"version":1,"canaries":[{"hosts":["reviews"],"train":"autumn","key":[{"header":"x-user-id"},{"sourceAddress":{}}],
+    "override":[{"header":{"name":"x-tester","exact":"yes"},"subset":"v3"}]}]}"#;
+
+/// The headers that the filter added to a request for the cluster.
+fn added(headers: &[(&str, &[u8])], properties: &[(&str, &[u8])]) -> Vec<(String, String)> {
+    let (request, response) = exchange(headers, properties, &[]);
+    assert_eq!(response, []);
+    request.into_iter().skip(headers.len()).map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned())).collect()
+}
+
+fn counted() -> Vec<i64> {
+    proxy(|proxy| {
+        let names: Vec<_> = proxy.counters.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["weir_canary_bucket", "weir_canary_override", "weir_canary_no_key", "weir_canary_no_policy"]);
+        proxy.counters.iter().map(|(_, value)| *value).collect()
+    })
+}
+
+const REVIEWS: (&str, &[u8]) = ("xds.cluster_name", b"outbound|9080||reviews");
+
+#[test]
+fn sets_the_bucket_the_subset_or_nothing_and_counts_it() {
+    assert!(load(POLICY));
+    let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    assert_eq!(added(&[("x-user-id", b"ann")], &[REVIEWS]), header("x-weir-bucket", "7645"));
+    assert_eq!(added(&[("x-user-id", b"\xff\xfe")], &[REVIEWS]), header("x-weir-bucket", "4493"));
+    assert_eq!(counted(), [2, 0, 0, 0]);
+    assert_eq!(added(&[("x-user-id", b"ann"), ("x-tester", b"yes")], &[REVIEWS]), header("x-weir-subset", "v3"));
+    assert_eq!(counted(), [2, 1, 0, 0]);
+    assert_eq!(added(&[], &[REVIEWS]), []);
+    assert_eq!(counted(), [2, 1, 1, 0]);
+    assert_eq!(added(&[("x-user-id", b"ann")], &[("xds.cluster_name", b"outbound|9080||ratings")]), []);
+    assert_eq!(added(&[("x-user-id", b"ann")], &[("xds.cluster_name", b"PassthroughCluster")]), []);
+    assert_eq!(counted(), [2, 1, 1, 2]);
+    assert_eq!(added(&[("x-user-id", b"ann")], &[]), []);
+    assert_eq!(added(&[], &[REVIEWS, ("source.address", b"192.0.2.7:1")]), added(&[], &[REVIEWS, ("source.address", b"192.0.2.7:2")]));
+}
+
+#[test]
+fn logs_the_reason_at_debug_level_only() {
+    assert!(load(POLICY));
+    added(&[("x-user-id", b"ann")], &[REVIEWS]);
+    assert_eq!(proxy(|proxy| std::mem::take(&mut proxy.log)), [""; 0]);
+    proxy(|proxy| proxy.debug = true);
+    added(&[("x-user-id", b"ann")], &[REVIEWS]);
+    assert_eq!(proxy(|proxy| proxy.log.clone()), ["outbound|9080||reviews: bucket 7645 by header x-user-id"]);
+}
+
+#[test]
+fn refuses_a_bad_configuration_and_says_where() {
+    assert!(!load(r#"{"version":1,"canaries":[{"hosts":["reviews"],"key":[{"header":"a b"}]}]}"#));
+    let log = proxy(|proxy| proxy.log.clone());
+    assert!(matches!(log.as_slice(), [line] if line.starts_with("canaries[0].key[0].header: expected the name of a header")), "{log:?}");
+}

@@ -1,0 +1,144 @@
+//! The host's side of the proxy-wasm ABI 0.2.1, as far as the filters use it.
+
+use crate::{Headers, Proxy, proxy};
+
+/// The ABI's answers.
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+const UNIMPLEMENTED: u32 = 12;
+/// The ABI's header maps.
+const RESPONSE_HEADERS: u32 = 2;
+
+unsafe extern "C" {
+    fn proxy_on_memory_allocate(size: usize) -> *mut u8;
+}
+
+/// Hands bytes over in memory that the filter allocated.
+unsafe fn hand_over(value: Option<Vec<u8>>, data: *mut *mut u8, size: *mut usize) -> u32 {
+    let Some(value) = value else { return NOT_FOUND };
+    // SAFETY: the filter gives places for the pointer and the size, and allocates as many bytes as asked for.
+    unsafe {
+        let memory = proxy_on_memory_allocate(value.len());
+        memory.copy_from(value.as_ptr(), value.len());
+        *data = memory;
+        *size = value.len();
+    }
+    OK
+}
+
+unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {
+    // SAFETY: the filter gives a slice of its own, for the time of the call.
+    unsafe { std::slice::from_raw_parts(data, size) }
+}
+
+unsafe fn text(data: *const u8, size: usize) -> String {
+    // SAFETY: as in `bytes`.
+    String::from_utf8_lossy(unsafe { bytes(data, size) }).into_owned()
+}
+
+fn headers(proxy: &mut Proxy, map: u32) -> &mut Headers {
+    if map == RESPONSE_HEADERS { &mut proxy.response } else { &mut proxy.request }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_log(_: u32, data: *const u8, size: usize) -> u32 {
+    // SAFETY: as in `bytes`.
+    let line = unsafe { text(data, size) };
+    // The SDK sends a panic's message here, a failed assertion's too.
+    eprintln!("{line}");
+    proxy(|proxy| proxy.log.push(line));
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_log_level(level: *mut u32) -> u32 {
+    // SAFETY: the filter gives a place for the level.
+    unsafe { *level = if proxy(|proxy| proxy.debug) { 1 } else { 2 } };
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32 {
+    // SAFETY: the filter gives a place for the time.
+    unsafe { *time = proxy(|proxy| proxy.now) * 1_000_000 };
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_buffer_bytes(_: u32, _: usize, _: usize, data: *mut *mut u8, size: *mut usize) -> u32 {
+    // SAFETY: as in `hand_over`. The only buffer the filters read is their configuration.
+    unsafe { hand_over(Some(proxy(|proxy| proxy.config.clone())), data, size) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_header_map_value(map: u32, name: *const u8, length: usize, data: *mut *mut u8, size: *mut usize) -> u32 {
+    // SAFETY: as in `bytes` and `hand_over`.
+    unsafe {
+        let name = text(name, length);
+        let value = proxy(|proxy| headers(proxy, map).iter().find(|(header, _)| *header == name).map(|(_, value)| value.clone()));
+        hand_over(value, data, size)
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_replace_header_map_value(map: u32, name: *const u8, length: usize, value: *const u8, size: usize) -> u32 {
+    // SAFETY: as in `bytes`.
+    let (name, value) = unsafe { (text(name, length), bytes(value, size).to_vec()) };
+    proxy(|proxy| {
+        let headers = headers(proxy, map);
+        headers.retain(|(header, _)| *header != name);
+        headers.push((name, value));
+    });
+    OK
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_property(path: *const u8, length: usize, data: *mut *mut u8, size: *mut usize) -> u32 {
+    // SAFETY: as in `bytes` and `hand_over`.
+    unsafe {
+        let path = text(path, length).replace('\0', ".");
+        hand_over(proxy(|proxy| proxy.properties.get(&path).cloned()), data, size)
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_define_metric(_: u32, name: *const u8, length: usize, id: *mut u32) -> u32 {
+    // SAFETY: as in `bytes`; the filter gives a place for the number.
+    unsafe {
+        let name = text(name, length);
+        *id = proxy(|proxy| {
+            proxy.counters.push((name, 0));
+            u32::try_from(proxy.counters.len() - 1).expect("few counters")
+        });
+    }
+    OK
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_increment_metric(id: u32, by: i64) -> u32 {
+    proxy(|proxy| match proxy.counters.get_mut(id as usize) {
+        Some((_, value)) => {
+            *value += by;
+            OK
+        }
+        None => NOT_FOUND,
+    })
+}
+
+/// The SDK links these; no filter uses them.
+macro_rules! unimplemented {
+    ($($name:ident)*) => {
+        $(#[unsafe(no_mangle)]
+        extern "C" fn $name() -> u32 {
+            UNIMPLEMENTED
+        })*
+    };
+}
+
+unimplemented! {
+    proxy_set_tick_period_milliseconds proxy_set_buffer_bytes proxy_get_header_map_pairs proxy_set_header_map_pairs
+    proxy_remove_header_map_value proxy_add_header_map_value proxy_set_property proxy_get_shared_data proxy_set_shared_data
+    proxy_register_shared_queue proxy_resolve_shared_queue proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_continue_stream
+    proxy_close_stream proxy_send_local_response proxy_http_call proxy_grpc_call proxy_grpc_stream proxy_grpc_send proxy_grpc_cancel
+    proxy_grpc_close proxy_get_status proxy_set_effective_context proxy_call_foreign_function proxy_done proxy_get_metric proxy_record_metric
+}

@@ -1,0 +1,25 @@
+//! `weir delete`: objects of a running mesh go, wherever they came from.
+
+use super::Mesh;
+use crate::up::protocol::Request;
+use anyhow::Result;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Remove the objects that a manifest names from a running mesh, those of its files too
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The manifest; `-` is standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    mesh: Mesh,
+}
+
+/// Hands the texts over.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    for file in &args.files {
+        args.mesh.tell(&Request::Delete { text: super::read(file)? })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

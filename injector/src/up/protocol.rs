@@ -1,0 +1,229 @@
+//! What the processes of a run and the commands of other terminals say to each other.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+/// What `weir up` was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Manifests and folders of manifests, as the user named them.
+    pub paths: Vec<PathBuf>,
+    /// The folder of this run.
+    pub run_dir: PathBuf,
+    /// The Envoy to run.
+    pub envoy: PathBuf,
+    /// Over which zones replicas are spread.
+    pub zones: Vec<String>,
+    /// Programs by image.
+    pub images: BTreeMap<String, String>,
+}
+
+/// From `weir up` to the runner.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToRunner {
+    /// First of all.
+    Config(Box<Config>),
+    /// The listener for a gateway's port, as a file.
+    Listener {
+        /// The gateway.
+        gateway: String,
+        /// Its port inside.
+        port: u16,
+    },
+    /// End all.
+    End,
+}
+
+/// From the runner to `weir up`.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToOuter {
+    /// For the user to read.
+    Line(String),
+    /// Replaces the last live line.
+    Live(String),
+    /// Wanted: a listener outside.
+    Bind {
+        /// For this gateway.
+        gateway: String,
+        /// For this port of it.
+        port: u16,
+    },
+    /// All is up, or so it was for the first time.
+    Ready(Box<View>),
+    /// Not all is up yet: what is missing.
+    Waiting(Vec<String>),
+}
+
+/// From a command in another terminal to the runner.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// All that runs.
+    Get,
+    /// Where a pod's logs are.
+    Find(PodName),
+    /// Stops a pod, or one of its containers.
+    Stop {
+        /// Which.
+        pod: PodName,
+        /// Only this container; it stays stopped.
+        container: Option<String>,
+        /// SIGKILL at once, else SIGTERM in order.
+        kill: bool,
+        /// Seconds from SIGTERM to SIGKILL, if not the pod's own.
+        grace: Option<u64>,
+    },
+    /// Starts what was stopped.
+    Start {
+        /// Which.
+        pod: PodName,
+        /// Only this container.
+        container: Option<String>,
+    },
+    /// Runs a program in a pod, with the three files sent along as its standard input, output and error.
+    Exec {
+        /// Where.
+        pod: PodName,
+        /// With this container's environment; none: the first one's.
+        container: Option<String>,
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// Its working folder.
+        folder: PathBuf,
+        /// The terminal's kind (TERM).
+        terminal: Option<String>,
+    },
+    /// A signal for the program of [`Request::Exec`].
+    Signal(i32),
+    /// Adds or replaces the objects of a text.
+    Apply {
+        /// Where it came from, for messages.
+        file: String,
+        /// YAML.
+        text: String,
+    },
+    /// Removes the objects that a text names.
+    Delete {
+        /// YAML.
+        text: String,
+    },
+}
+
+/// A pod as a user names it: `NAME`, `NAME.NAMESPACE`, or the start of a name that fits one pod only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PodName {
+    /// As typed.
+    pub name: String,
+    /// From `-n`.
+    pub namespace: Option<String>,
+}
+
+/// From the runner to such a command.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Response {
+    /// It is done: what to print, if anything.
+    Done(String),
+    /// It cannot be done.
+    Failed(String),
+    /// All that runs.
+    View(Box<View>),
+    /// A pod.
+    Found(PodView),
+    /// How the program of [`Request::Exec`] ended.
+    Exit(u8),
+}
+
+/// All that runs, as `weir get -o json` and `weir up --output json` print it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// The folder of the run: logs, sockets.
+    pub run_dir: PathBuf,
+    /// The gateways.
+    pub gateways: Vec<GatewayView>,
+    /// The pods.
+    pub pods: Vec<PodView>,
+    /// The Services.
+    pub services: Vec<ServiceView>,
+}
+
+/// A gateway and how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayView {
+    /// Its name.
+    pub name: String,
+    /// Its URLs on this machine.
+    pub urls: Vec<String>,
+    /// Its ports, by the port inside.
+    pub ports: Vec<PortView>,
+}
+
+/// A gateway's port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortView {
+    /// As the Gateway object has it.
+    pub port: u16,
+    /// On 127.0.0.1 of this machine.
+    pub outside: u16,
+    /// The hosts served there.
+    pub hosts: Vec<String>,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `Ready`, `Waiting`, `Stopping`, `Stopped`.
+    pub state: String,
+    /// Whether it gets requests.
+    pub ready: bool,
+    /// Why not.
+    pub reason: String,
+    /// Region and zone.
+    pub zone: String,
+    /// The label `version`.
+    pub version: String,
+    /// Its address inside.
+    pub ip: Ipv4Addr,
+    /// How often its programs were started again.
+    pub restarts: u32,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its containers, Envoy's (`istio-proxy`) among them.
+    pub containers: Vec<ContainerView>,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerView {
+    /// Its name.
+    pub name: String,
+    /// The process, as seen from inside; none while it does not run.
+    pub pid: Option<u32>,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Its log.
+    pub log: PathBuf,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its ClusterIP; none for headless ones.
+    pub cluster_ip: Option<Ipv4Addr>,
+}
