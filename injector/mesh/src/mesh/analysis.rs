@@ -105,7 +105,11 @@ fn destination(mesh: &Mesh, object: &Object, at: &str, destination: &Destination
 /// A service of another namespace, or with a name nearly the same.
 fn suggestion(mesh: &Mesh, host: &str) -> String {
     let wanted = host::first_label(host);
-    let near = mesh.services.values().map(|service| (distance(&service.name, wanted), service)).filter(|(distance, _)| *distance <= 2);
+    let near = mesh
+        .services
+        .values()
+        .map(|service| (distance(&service.name, wanted), service))
+        .filter(|(distance, _)| *distance <= 2 && *distance < wanted.len());
     match near.min_by_key(|(distance, service)| (*distance, service.host.clone())) {
         Some((_, service)) => format!(" (is {} meant?)", service.host),
         None => String::new(),
