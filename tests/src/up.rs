@@ -1,20 +1,28 @@
 //! A mesh that runs under `weir up` while its handle lives.
 
-use crate::tools::{processes_with, project, weir};
-use anyhow::{Context, Result, ensure};
+use crate::tools::{Process, family, processes_with, project, wait_for, weir};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use weir_sample::load::{self, Config};
+
+/// `weir up` tells what happens within this time.
+const SAID: Duration = Duration::from_secs(10);
+/// After this time without an end by itself, `weir up` is killed.
+const END: Duration = Duration::from_secs(10);
 
 /// A running mesh. It ends when this is dropped.
 pub struct Up {
     child: Child,
     dir: TempDir,
+    said: Arc<Mutex<Vec<String>>>,
     /// What `weir up --output json` printed.
     pub view: Value,
 }
@@ -28,15 +36,39 @@ impl Up {
     /// The same with further arguments; `command` is how `weir` is started.
     pub fn start_with(mut command: Command, paths: &[&str], more: &[&str]) -> Result<Up> {
         let dir = TempDir::with_prefix("weir-tests-")?;
-        let run_dir = dir.path().join("run");
-        command.arg("up").args(paths.iter().map(|path| project(path))).args(more).args(["--output", "json", "--run-dir"]).arg(&run_dir);
-        let mut child = command.stdout(Stdio::piped()).spawn().context("starting weir up")?;
+        command.arg("up").args(paths.iter().map(|path| project(path))).args(more).arg("--run-dir").arg(dir.path().join("run"));
+        Up::run(command, dir)
+    }
+
+    /// Runs a complete `weir up` and waits until all is ready; `dir` is a folder for what belongs to the run.
+    pub fn run(mut command: Command, dir: TempDir) -> Result<Up> {
+        let command = command.args(["--output", "json"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("starting weir up")?;
+        let (output, errors) = (child.stdout.take().context("stdout is piped")?, child.stderr.take().context("stderr is piped")?);
+        let mut up = Up { child, dir, said: Arc::default(), view: Value::Null };
+        let said = up.said.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                said.lock().expect("nobody panics with it").push(line);
+            }
+        });
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("stdout is piped")?).read_line(&mut line)?;
-        let view = serde_json::from_str(&line).with_context(|| format!("weir up printed {line:?}"));
-        let mut up = Up { child, dir, view: Value::Null };
-        up.view = view?;
+        BufReader::new(output).read_line(&mut line)?;
+        up.view = serde_json::from_str(&line).with_context(|| format!("weir up printed {line:?} and said {:#?}", up.said()))?;
         Ok(up)
+    }
+
+    /// What `weir up` has told its user so far.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Waits until it tells a line that has all of `parts`.
+    pub async fn says(&self, parts: &[&str]) -> Result<String> {
+        let found = || self.said().into_iter().find(|line| parts.iter().all(|part| line.contains(part)));
+        let seen = wait_for(&format!("a line with {parts:?}"), SAID, async || found()).await;
+        seen.with_context(|| format!("weir up said {:#?}", self.said()))
     }
 
     /// The process of `weir up`.
@@ -45,8 +77,13 @@ impl Up {
     }
 
     /// The folder of the run.
-    pub fn run_dir(&self) -> std::path::PathBuf {
-        self.dir.path().join("run")
+    pub fn run_dir(&self) -> PathBuf {
+        PathBuf::from(self.view["runDir"].as_str().expect("a run has a folder"))
+    }
+
+    /// A folder that goes with the mesh.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where the first gateway listens outside.
@@ -111,22 +148,54 @@ impl Up {
         load::run(Config { requests: Some(requests), by: by.iter().map(ToString::to_string).collect(), ..self.load(url) }).await
     }
 
+    /// A pod as `weir get` shows it, by `NAME.NAMESPACE`.
+    pub fn pod(&self, name: &str) -> Result<Value> {
+        let view = self.look()?;
+        let named = |pod: &&Value| format!("{}.{}", pod["name"].as_str().unwrap_or_default(), pod["namespace"].as_str().unwrap_or_default()) == name;
+        view["pods"].as_array().context("pods")?.iter().find(named).cloned().with_context(|| format!("no pod {name} in {view:#}"))
+    }
+
     /// Kills the control plane; `weir up` starts it again.
     pub fn kill_control_plane(&self) -> Result<()> {
-        let socket = self.run_dir().join("serve.sock");
-        let serve =
-            processes_with(&socket.display().to_string()).into_iter().find(|process| process.arguments.iter().any(|it| it == "serve"));
-        kill_process(serve.context("the control plane's process")?.pid, Signal::KILL)?;
-        Ok(())
+        Ok(kill_process(self.control_plane()?, Signal::KILL)?)
+    }
+
+    /// The process of the control plane.
+    pub fn control_plane(&self) -> Result<Pid> {
+        let serve = family(self.child.id()).into_iter().find(|process| process.arguments.get(1).is_some_and(|role| role == "serve"));
+        Ok(serve.context("the control plane's process")?.pid)
+    }
+
+    /// The Envoy of a pod `NAME.NAMESPACE`.
+    pub fn envoy_of(&self, pod: &str) -> Result<Pid> {
+        let config = self.run_dir().join("pods").join(pod).join("envoy.json").display().to_string();
+        let envoy = processes_with(&config).into_iter().find(|process| !process.arguments.iter().any(|argument| argument == "enter"));
+        Ok(envoy.with_context(|| format!("the Envoy of {pod}"))?.pid)
+    }
+
+    /// The sample application that runs in a pod `NAME.NAMESPACE`.
+    pub fn app_of(&self, pod: &str) -> Result<Pid> {
+        let name = format!("HOSTNAME={}", pod.split('.').next().unwrap_or_default());
+        let plays = |process: &Process| process.arguments.get(1).is_some_and(|role| role == "sample");
+        let here = |process: &Process| process.read("environ").split('\0').any(|variable| variable == name);
+        let app = family(self.child.id()).into_iter().find(|process| plays(process) && here(process));
+        Ok(app.with_context(|| format!("the app of {pod}"))?.pid)
     }
 
     /// Ends the mesh by a signal, and says how long that took.
-    pub fn end(&mut self, signal: Signal) -> Result<Duration> {
+    pub fn end(&mut self, signal: Signal) -> Result<(ExitStatus, Duration)> {
         let started = Instant::now();
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
         kill_process(pid, signal)?;
-        self.child.wait()?;
-        Ok(started.elapsed())
+        while started.elapsed() < END {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok((status, started.elapsed()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.child.kill()?;
+        let status = self.child.wait()?;
+        bail!("weir up did not end within {END:?} of {signal:?}, but by SIGKILL: {status}");
     }
 }
 

@@ -8,11 +8,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_mesh::mesh::{self, Mesh, Options};
 use weir_mesh::node::{Node, Role};
 use weir_mesh::object::{self, Objects, SourceFile};
-use weir_mesh::snapshot::{self, Snapshot};
+use weir_mesh::snapshot::{Builder, Snapshot};
 
 const SERVICES: usize = 1000;
 const ENDPOINTS: usize = 3;
@@ -30,6 +31,7 @@ fn main() {
     let ((mesh, findings), building) = best(rounds, || mesh::build(&objects, &options));
     assert!(findings.is_empty(), "{}", findings[0]);
     let nodes = nodes(&mesh);
+    let mesh = Arc::new(mesh);
     let (_, one) = best(rounds, || snapshots(&mesh, &nodes[..1]));
     let (all, every) = best(rounds, || snapshots(&mesh, &nodes));
     print("read", reading);
@@ -39,8 +41,9 @@ fn main() {
     sizes(&all);
 }
 
-fn snapshots(mesh: &Mesh, nodes: &[Node]) -> Vec<Snapshot> {
-    nodes.iter().map(|node| snapshot::build(mesh, node)).collect()
+fn snapshots(mesh: &Arc<Mesh>, nodes: &[Node]) -> Vec<Snapshot> {
+    let builder = Builder::new(mesh.clone());
+    nodes.iter().map(|node| builder.snapshot(node)).collect()
 }
 
 fn objects() -> String {

@@ -137,6 +137,8 @@ fn a_locality_policy_gives_clusters_priorities_and_zones_to_choose_from() {
     let balancer = |told: &Told| format!("{:?}", told.cluster(cluster).unwrap().load_balancing_policy);
     assert!(balancer(&with).contains("envoy.load_balancing_policies.subset"));
     assert!(format!("{:?}", with.assignment(cluster)).contains("r/z"), "the endpoints' metadata");
+    let again = caller(&[objects.concat(), locality("shop/l", "a")]);
+    assert_eq!(with.0, again.0, "maps are encoded in one order");
     let route = with.routes("80", "a.shop.svc.cluster.local:80").remove(0);
     assert!(format!("{:?}", action(&route).metadata_match).contains("fallback_list"));
     let without = caller(&objects);

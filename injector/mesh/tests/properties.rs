@@ -9,8 +9,9 @@ use proptest::sample::select;
 use prost::Message;
 use std::collections::BTreeSet;
 use weir_mesh::mesh;
+use weir_mesh::node::{Node, Role};
 use weir_mesh::object::Objects;
-use weir_mesh::snapshot::{Snapshot, Type};
+use weir_mesh::snapshot::{self, Builder, Snapshot, Type};
 
 /// A value of some field: mostly what fits somewhere, sometimes what fits nowhere.
 fn value() -> impl Strategy<Value = String> {
@@ -273,6 +274,17 @@ proptest! {
         prop_assert_eq!(&forwards, &told(&files));
         files.reverse();
         prop_assert_eq!(forwards, told(&files));
+    }
+
+    #[test]
+    fn what_nodes_share_is_what_each_would_be_told_alone(files in objects()) {
+        let mesh = std::sync::Arc::new(build(&files.iter().map(String::as_str).collect::<Vec<_>>()).0);
+        let builder = Builder::new(mesh.clone());
+        for (workload, role) in mesh.workloads.iter().flat_map(|workload| [(workload, Role::Sidecar), (workload, Role::Router)]) {
+            let (pod, namespace) = (workload.name.clone(), workload.namespace.clone());
+            let node = Node { role, ip: workload.address, pod, namespace, domain: "cluster.local".into() };
+            prop_assert_eq!(builder.snapshot(&node), snapshot::build(&mesh, &node), "{}", node);
+        }
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore, watch};
 use weir_mesh::finding::{Finding, Severity};
-use weir_mesh::mesh::{self, Mesh, Options};
+use weir_mesh::mesh::{self, Options};
 use weir_mesh::node::Node;
 use weir_mesh::object::{self, Objects, SourceFile};
-use weir_mesh::snapshot::{self, Snapshot};
+use weir_mesh::snapshot::{Builder, Snapshot};
 
 /// A node's snapshot once somebody asked for it; none inside for a node that is no pod of the mesh.
 type Built = OnceCell<Option<Arc<Snapshot>>>;
@@ -19,7 +19,7 @@ type Built = OnceCell<Option<Arc<Snapshot>>>;
 pub struct World {
     files: Vec<SourceFile>,
     objects: Objects,
-    mesh: Arc<Mesh>,
+    builder: Arc<Builder>,
     /// What is wrong, sorted by place.
     pub findings: Vec<Finding>,
     snapshots: Mutex<HashMap<Node, Arc<Built>>>,
@@ -41,7 +41,7 @@ impl World {
         World {
             files: texts.files,
             objects,
-            mesh: Arc::new(mesh),
+            builder: Arc::new(Builder::new(Arc::new(mesh))),
             findings,
             snapshots: Mutex::default(),
             builds: Arc::new(Semaphore::new(processors)),
@@ -62,8 +62,8 @@ impl World {
 
     async fn build(&self, node: Node) -> Option<Arc<Snapshot>> {
         let _turn = self.builds.acquire().await;
-        let (mesh, id) = (self.mesh.clone(), node.to_string());
-        let built = tokio::task::spawn_blocking(move || snapshot::build(&mesh, &node)).await;
+        let (builder, id) = (self.builder.clone(), node.to_string());
+        let built = tokio::task::spawn_blocking(move || builder.snapshot(&node)).await;
         let snapshot =
             built.inspect_err(|error| tracing::error!(node = id, "building its configuration failed, it keeps the last: {error}")).ok()?;
         let empty = snapshot.resources.values().all(|resources| resources.is_empty());

@@ -143,6 +143,7 @@ impl Stream {
         let Some(subscription) = self.subscriptions.get_mut(&kind) else { return };
         match subscription.answer(nonce, error, split) {
             Verdict::Fine => {}
+            Verdict::Overtaken => self.holds = true,
             Verdict::Split(resources) => {
                 for resource in resources {
                     self.push(kind, vec![resource], Vec::new(), &mut outcome.pushes);

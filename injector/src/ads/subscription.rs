@@ -51,6 +51,8 @@ pub struct Fresh {
 pub enum Verdict {
     /// Accepted, or the answer to nothing that we wait for.
     Fine,
+    /// Accepted, after the node had subscribed anew to some of it: it has that after all, and what is no more must be said.
+    Overtaken,
     /// Rejected, and these resources are at fault.
     Rejected(Vec<Rejection>),
     /// Rejected as a whole: to learn which resource is at fault, and so that no other waits for it, each goes again alone.
@@ -191,10 +193,16 @@ impl Subscription {
         // A client may answer the newest response only: that answers the older ones too.
         self.flights = self.flights.split_off(&nonce);
         let Some(reason) = error else {
-            for resource in &flight.add {
+            let mut verdict = Verdict::Fine;
+            for resource in flight.add {
                 self.rejected.remove(&resource.name);
+                let told_since = matches!(self.told.get(&resource.name), Some(Told::Sent(_) | Told::Absent));
+                if self.names.contains(&resource.name) && !told_since {
+                    self.told.insert(resource.name.clone(), Told::Brought(resource.version.clone()));
+                    verdict = Verdict::Overtaken;
+                }
             }
-            return Verdict::Fine;
+            return verdict;
         };
         if split && flight.add.len() > 1 {
             let current = |resource: &&Arc<Resource>| self.told.get(&resource.name).is_some_and(|told| told.is(resource));

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Parser;
 use std::process::ExitCode;
 use std::time::Duration;
-use weir_tests::scenario::{bookinfo, canary, locality, operations};
+use weir_tests::scenario::{bookinfo, canary, failures, filters, locality, operations, protocols};
 use weir_tests::{Figure, Up};
 
 /// Runs the demos, prints what was expected and measured, and goes on running
@@ -30,8 +30,8 @@ fn main() -> ExitCode {
 
 async fn demo(args: &Args) -> Result<bool> {
     let started = tokio::time::Instant::now();
-    println!("Starting a mesh of the three demos: deploy/demos/{{locality,canary,bookinfo}}\n");
-    let mesh = Up::start(&["deploy/demos/locality", "deploy/demos/canary", "deploy/demos/bookinfo"])?;
+    println!("Starting a mesh of the three demos: deploy/demos/{{locality,canary,bookinfo}}, and two pods to try protocols\n");
+    let mesh = Up::start(&["deploy/demos/locality", "deploy/demos/canary", "deploy/demos/bookinfo", protocols::MANIFEST])?;
     let port = mesh.gateway().port();
     println!("Ready after {:.0} s. While it measures, open:", started.elapsed().as_secs_f64());
     println!("  http://canary.localhost:{port}/              squares in the colours of the answers");
@@ -55,6 +55,9 @@ async fn demo(args: &Args) -> Result<bool> {
     show(operations::many_edits(&mesh).await?);
     show(operations::bad_policy(&mesh).await?);
     show(operations::control_plane_restarted(&mesh).await?);
+    show(failures::control_plane_absent_at_start(&mesh).await?);
+    show(filters::never_configured().await?);
+    show(protocols::pass_unchanged(&mesh).await?);
     show(bookinfo::pages(&mesh).await?);
     show(bookinfo::reviews(&mesh).await?);
 

@@ -2,8 +2,12 @@
 
 pub mod bookinfo;
 pub mod canary;
+pub mod edits;
+pub mod failures;
+pub mod filters;
 pub mod locality;
 pub mod operations;
+pub mod protocols;
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ pub struct Mesh {
     pub domain: String,
     /// By full name.
     pub services: BTreeMap<String, Service>,
-    /// The running pods.
+    /// The running pods, sorted by namespace and name.
     pub workloads: Vec<Workload>,
     /// In Istio's order: oldest first, then by name and namespace.
     pub virtual_services: Vec<VirtualService>,
@@ -48,6 +48,8 @@ pub struct Mesh {
     pub gateways: BTreeMap<String, crate::object::gateway::Gateway>,
     /// WasmPlugins in the order in which their filters run.
     pub plugins: Vec<Plugin>,
+    /// The rules of each namespace by their place in `rules`.
+    rules_of: BTreeMap<String, Vec<usize>>,
 }
 
 /// Joins all objects into a mesh, and reports what does not fit together.
@@ -57,12 +59,21 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
         Kind::Gateway(gateway) => Some((format!("{}/{}", object.key.namespace, object.key.name), gateway.clone())),
         _ => None,
     });
+    let workloads = workload::build(objects);
+    let mut services = service::build(objects, &options.domain);
+    service::select(&mut services, &workloads);
+    let rules = rule::build(objects, &options.domain);
+    let mut rules_of: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, rule) in rules.iter().enumerate() {
+        rules_of.entry(rule.namespace.clone()).or_default().push(index);
+    }
     let mesh = Mesh {
         domain: options.domain.clone(),
-        services: service::build(objects, &options.domain),
-        workloads: workload::build(objects),
+        services,
+        workloads,
         virtual_services: virtual_service::build(objects, &options.domain),
-        rules: rule::build(objects, &options.domain),
+        rules,
+        rules_of,
         gateways: gateways.collect(),
         plugins: plugin::build(objects, options, &mut findings),
     };
@@ -74,7 +85,13 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
 impl Mesh {
     /// The workload of a pod.
     pub fn workload(&self, namespace: &str, pod: &str) -> Option<&Workload> {
-        self.workloads.iter().find(|workload| workload.namespace == namespace && workload.name == pod)
+        let key = |workload: &Workload| (namespace, pod).cmp(&(&workload.namespace, &workload.name)).reverse();
+        self.workloads.binary_search_by(key).ok().and_then(|index| self.workloads.get(index))
+    }
+
+    /// The pods that a service selects, ready or not, sorted by name.
+    pub fn pods<'m>(&'m self, service: &Service) -> impl Iterator<Item = &'m Workload> {
+        service.pods.iter().filter_map(|index| self.workloads.get(*index))
     }
 
     /// The rule that holds for calls from a namespace to a host (`istio-semantics` 2): the client's namespace (whatever its
@@ -82,8 +99,9 @@ impl Mesh {
     /// of them with any match, and in it the most specific host.
     pub fn rule(&self, client_namespace: &str, host: &str) -> Option<&Rule> {
         let best = |namespace: &str, counts: &dyn Fn(&Rule) -> bool| {
-            let concerns = |rule: &&Rule| rule.namespace == namespace && host::matches(&rule.host, host) && counts(rule);
-            self.rules.iter().filter(concerns).max_by_key(|rule| host::specificity(&rule.host))
+            let own = self.rules_of.get(namespace).into_iter().flatten().filter_map(|index| self.rules.get(*index));
+            let concerns = |rule: &&Rule| host::matches(&rule.host, host) && counts(rule);
+            own.filter(concerns).max_by_key(|rule| host::specificity(&rule.host))
         };
         let is_root = client_namespace == ROOT_NAMESPACE;
         let own = best(client_namespace, &|rule| !is_root || rule.is_private());

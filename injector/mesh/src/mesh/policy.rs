@@ -123,9 +123,8 @@ fn zones(mesh: &Mesh, workload: &Workload, host: &str) -> Vec<String> {
     let Some(service) = mesh.services.get(host) else { return Vec::new() };
     let setting = priority::setting(mesh, workload, host);
     let localities: BTreeSet<Locality> = mesh
-        .workloads
-        .iter()
-        .filter(|pod| service.selects(&pod.namespace, &pod.labels) && !pod.locality.zone.is_empty())
+        .pods(service)
+        .filter(|pod| !pod.locality.zone.is_empty())
         .map(|pod| Locality { sub_zone: String::new(), ..pod.locality.clone() })
         .filter(|locality| locality.zone_name() != workload.locality.zone_name())
         .collect();

@@ -1,9 +1,10 @@
 //! Kubernetes Services as the mesh sees them.
 
+use super::workload::Workload;
 use crate::object::{Kind, Objects};
 use k8s_openapi::api::core::v1::{Service as K8sService, ServicePort as K8sPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 /// A service of the mesh.
@@ -25,6 +26,8 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// Ports.
     pub ports: Vec<Port>,
+    /// The pods that it selects, ready or not, by their place in [`super::Mesh::workloads`].
+    pub(super) pods: Vec<usize>,
 }
 
 /// A port of a service.
@@ -103,6 +106,24 @@ pub fn subset_of(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, St
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
+/// Finds the pods of each service. Each pod is compared with the services that ask for one of its labels alone.
+pub(super) fn select(services: &mut BTreeMap<String, Service>, workloads: &[Workload]) {
+    let mut by_label: HashMap<(&str, &str, &str), Vec<usize>> = HashMap::new();
+    for (index, pod) in workloads.iter().enumerate() {
+        for (name, value) in &pod.labels {
+            by_label.entry((&pod.namespace, name, value)).or_default().push(index);
+        }
+    }
+    for service in services.values_mut() {
+        let rarest = service.selector.iter().map(|(name, value)| {
+            by_label.get(&(service.namespace.as_str(), name.as_str(), value.as_str())).map(Vec::as_slice).unwrap_or_default()
+        });
+        let candidates = rarest.min_by_key(|pods| pods.len()).unwrap_or_default().iter().copied();
+        let is_selected = |index: &usize| workloads.get(*index).is_some_and(|pod| service.selects(&pod.namespace, &pod.labels));
+        service.pods = candidates.filter(is_selected).collect();
+    }
+}
+
 pub(super) fn build(objects: &Objects, domain: &str) -> BTreeMap<String, Service> {
     let mut addresses: BTreeMap<(&str, &str), Vec<IpAddr>> = BTreeMap::new();
     for object in objects.iter() {
@@ -142,6 +163,7 @@ fn of_kubernetes(service: &K8sService, name: &str, namespace: &str, domain: &str
         prefers_close: spec.traffic_distribution.is_some_and(|wish| wish.starts_with("Prefer")),
         selector: spec.selector.unwrap_or_default(),
         ports: spec.ports.unwrap_or_default().iter().filter_map(port).collect(),
+        pods: Vec::new(),
     }
 }
 

@@ -56,7 +56,9 @@ impl Positions {
 
 /// Reads all documents of a text. JSON is YAML too.
 pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true, strict_booleans: true, with_snippet: false };
+    // The library's defaults refuse a file of 1,025 documents; what bounds aliases and depth stays.
+    let budget = serde_saphyr::budget! { max_documents: 1 << 20, max_nodes: 1 << 25, max_events: 1 << 26 };
+    let options = serde_saphyr::options! { legacy_octal_numbers: true, strict_booleans: true, with_snippet: false, budget: budget };
     let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| yaml_error(text, &error))?;
     Ok(nodes.into_iter().map(document).filter(|document| !document.value.is_null()).collect())
 }
@@ -183,6 +185,19 @@ mod tests {
         assert_eq!(found[0].positions.find("b[0].d"), (4, 6));
         assert_eq!(found[0].positions.find("b[0].missing.deeper"), (3, 3), "the nearest parent");
         assert_eq!(found[1].positions.find("e"), (9, 4), "lines count from the start of the file");
+    }
+
+    #[test]
+    fn reads_the_many_documents_of_a_large_mesh() {
+        assert_eq!(documents(&"---\na: 1\n".repeat(5000)).unwrap().len(), 5000);
+    }
+
+    #[test]
+    fn refuses_a_few_lines_that_grow_without_end() {
+        let mut text = "a0: &a0 [x, x]\n".to_string();
+        (1..40).for_each(|i| text.push_str(&format!("a{i}: &a{i} [*a{0}, *a{0}, *a{0}]\n", i - 1)));
+        assert!(documents(&text).is_err());
+        assert!(documents(&"[".repeat(100_000)).is_err());
     }
 
     #[test]

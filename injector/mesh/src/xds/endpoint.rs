@@ -74,9 +74,9 @@ fn weights<'a>(shares: &BTreeMap<String, u32>, localities: impl Iterator<Item = 
 }
 
 fn endpoint(pod: &Workload, port: u16, with_zone: bool) -> LbEndpoint {
-    let text = |value: String| Value { kind: Some(value::Kind::StringValue(value)) };
-    let fields = [("zone", pod.locality.zone_name()), ("region", pod.locality.region.clone())];
-    let metadata = Struct { fields: fields.into_iter().map(|(key, value)| (key.to_string(), text(value))).collect() };
+    let zone = Value { kind: Some(value::Kind::StringValue(pod.locality.zone_name())) };
+    // One entry, as in every map of ours: several would be encoded in an order that differs from one build to the next.
+    let metadata = Struct { fields: [("zone".to_string(), zone)].into() };
     let metadata = Metadata { filter_metadata: [("envoy.lb".to_string(), metadata)].into(), ..Default::default() };
     let endpoint = Endpoint { address: Some(socket_address(&pod.address.to_string(), port)), ..Default::default() };
     LbEndpoint {

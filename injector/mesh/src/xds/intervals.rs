@@ -14,13 +14,16 @@ pub(crate) const BUCKETS: u32 = weir_policy::canary::BUCKETS as u32;
 pub(crate) fn lay_out(names: &[&str], weights: &[f64], stable: usize) -> Vec<(usize, u32)> {
     let shares = shares(weights);
     let canaries: Vec<usize> = (0..names.len()).filter(|index| *index != stable).collect();
+    if let [only] = canaries.as_slice() {
+        let share = shares.get(*only).copied().unwrap_or_default();
+        return [(*only, share), (stable, BUCKETS.saturating_sub(share))].into_iter().filter(|(_, buckets)| *buckets > 0).collect();
+    }
     let mut owner = vec![stable; BUCKETS as usize];
     let mut by_name = canaries.clone();
     by_name.sort_by_key(|index| names.get(*index));
     for index in by_name {
         let share = shares.get(index).copied().unwrap_or_default();
-        let anchor = if canaries.len() == 1 { 0 } else { names.get(index).map_or(0, |name| anchor(name)) };
-        claim(&mut owner, index, stable, anchor, share);
+        claim(&mut owner, index, stable, names.get(index).map_or(0, |name| anchor(name)), share);
     }
     let mut pieces: Vec<(usize, u32)> = Vec::new();
     for index in owner {

@@ -137,8 +137,8 @@ fn per_address(view: &View, service: &Service, port: &Port) -> Vec<Listener> {
         return service.addresses.iter().map(|address| listener(address.to_string())).collect();
     }
     // A headless service is called by its pods' addresses.
-    let pods = view.mesh.workloads.iter().filter(|pod| pod.ready && service.selects(&pod.namespace, &pod.labels));
-    let same_port = pods.filter(|pod| pod.target_port(port) == Some(port.number) && pod.address != view.workload.address);
+    let pods = view.mesh.pods(service).filter(|pod| pod.ready);
+    let same_port = pods.filter(|pod| pod.target_port(port) == Some(port.number));
     same_port.map(|pod| listener(pod.address.to_string())).collect()
 }
 

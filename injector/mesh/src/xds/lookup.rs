@@ -9,13 +9,14 @@ use crate::mesh::workload::Workload;
 use crate::node::Role;
 use crate::object::destination_rule::{LocalityLbSetting, Subset};
 use crate::object::virtual_service::Destination;
+use std::sync::Arc;
 
 /// The mesh as one node sees it.
 pub(crate) struct View<'a> {
     pub mesh: &'a Mesh,
     pub workload: &'a Workload,
     pub role: Role,
-    pub policies: Policies,
+    pub policies: Arc<Policies>,
 }
 
 /// A group of endpoints that Envoy knows as one cluster.
@@ -30,10 +31,6 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> View<'a> {
-    pub fn new(mesh: &'a Mesh, workload: &'a Workload, role: Role) -> View<'a> {
-        View { mesh, workload, role, policies: Policies::of(mesh, workload) }
-    }
-
     /// The VirtualServices for a gateway (`namespace/name` or `mesh`) that the node sees, in Istio's order: those for the
     /// node's own namespace alone, those exported to it by name, then those for all; of each kind the oldest first.
     pub fn virtual_services(&self, gateway: &str) -> impl Iterator<Item = &'a VirtualService> {
@@ -86,7 +83,7 @@ impl Target<'_> {
     /// The pods that serve it, each with its port.
     pub fn endpoints<'m>(&self, mesh: &'m Mesh) -> Vec<(&'m Workload, u16)> {
         let in_subset = |pod: &Workload| self.subset.is_none_or(|subset| crate::mesh::service::subset_of(&subset.labels, &pod.labels));
-        let pods = mesh.workloads.iter().filter(|pod| pod.ready && self.service.selects(&pod.namespace, &pod.labels) && in_subset(pod));
+        let pods = mesh.pods(self.service).filter(|pod| pod.ready && in_subset(pod));
         pods.filter_map(|pod| Some((pod, pod.target_port(self.port)?))).collect()
     }
 

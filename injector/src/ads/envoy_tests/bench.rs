@@ -127,8 +127,9 @@ impl Bench {
     }
 
     pub async fn admin(&self, path: &str) -> Option<String> {
-        let address = std::fs::read_to_string(self.folder.path().join("admin")).ok()?;
-        Some(self.get(&format!("http://{}{path}", address.trim())).await?.1)
+        // The file is there before what it says.
+        let address: SocketAddr = std::fs::read_to_string(self.folder.path().join("admin")).ok()?.trim().parse().ok()?;
+        Some(self.get(&format!("http://{address}{path}")).await?.1)
     }
 
     /// Where the listener is, once it is there.

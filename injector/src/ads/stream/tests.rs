@@ -243,3 +243,14 @@ fn answers_to_what_was_never_sent_are_ignored() {
         assert_eq!(stream.request(stray), Outcome::default());
     }
 }
+
+#[test]
+fn a_filter_that_arrived_after_the_node_asked_anew_and_is_no_more_is_taken_back() {
+    let mut stream = Stream::new(Protocol::Delta);
+    stream.update(snapshot(&[(Filter, "f=1")]));
+    let late = stream.request(ask(Filter, &["f"])).pushes;
+    stream.update(snapshot(&[]));
+    stream.request(unsubscribe(Filter, "f"));
+    assert_eq!(stream.request(ask(Filter, &["f"])), Outcome::default());
+    assert_eq!(shown(&stream.request(ack(&late[0])).pushes), ["ECDS -f"]);
+}
