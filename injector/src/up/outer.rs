@@ -191,6 +191,12 @@ impl Screen {
             for url in &gateway.urls {
                 self.line(&format!("  {url}"));
             }
+            let elsewhere = |host: &&String| !host.contains('*') && !host.ends_with("localhost");
+            for port in &gateway.ports {
+                for host in port.hosts.iter().filter(elsewhere) {
+                    self.line(&format!("  {host}: as the Host of a request to 127.0.0.1:{}", port.outside));
+                }
+            }
         }
         self.line("from another terminal: weir get, weir logs POD, weir exec POD -- curl http://SERVICE/, weir stop POD; Ctrl-C ends all");
         Ok(())

@@ -236,6 +236,16 @@ impl Process {
         Process::read(self.pid).is_none_or(|now| now.started != self.started || now.zombie)
     }
 
+    /// Its command line.
+    pub fn command(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default().replace('\0', " ")
+    }
+
+    /// Ends it at once.
+    pub fn kill(&self) {
+        kill_process(Pid::from_raw(i32::try_from(self.pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+    }
+
     /// The namespaces it is in.
     pub fn namespaces(&self) -> BTreeSet<PathBuf> {
         let folder = PathBuf::from(format!("/proc/{}/ns", self.pid));
