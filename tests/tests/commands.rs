@@ -89,7 +89,7 @@ async fn stop_and_start_move_the_traffic(mesh: &Up) {
     mesh.ask(&["stop", "colour-stable-1"]).unwrap();
     assert_eq!(mesh.pod("colour-stable-1.canary").unwrap()["state"], "Stopped");
     let one = by_pod().await;
-    assert_eq!((one.failed, one.values.keys().collect::<Vec<_>>()), (0, vec!["colour-stable-0"]));
+    assert_eq!((one.failed, one.values), (0, [("colour-stable-0".to_string(), 200)].into()));
     mesh.ask(&["start", "colour-stable-1"]).unwrap();
     wait_for("both pods to serve", SOON * 2, async || (by_pod().await.values.len() == 2).then_some(())).await.unwrap();
 }

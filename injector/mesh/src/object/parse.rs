@@ -36,7 +36,7 @@ pub(super) fn known_kind(api_version: &str, kind: &str) -> Option<&'static str> 
 /// The object's metadata and contents; none when a field has the wrong type.
 pub(super) fn parse(known: &str, api_version: &str, mut value: Value, problems: &mut Problems) -> Option<(ObjectMeta, Kind)> {
     if ISTIO_GROUPS.iter().any(|group| api_version.starts_with(group)) {
-        let meta = typed(value.get_mut("metadata").map(Value::take).unwrap_or_default(), "metadata", false, problems)?;
+        let meta: ObjectMeta = typed(value.get_mut("metadata").map(Value::take).unwrap_or_default(), "metadata", false, problems)?;
         let mut spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
         drop_nulls(&mut spec);
         let kind = match known {
@@ -45,7 +45,10 @@ pub(super) fn parse(known: &str, api_version: &str, mut value: Value, problems: 
             "DestinationRule" => Kind::DestinationRule(typed(spec, "spec", true, problems)?),
             _ => Kind::WasmPlugin(Box::new(typed(spec, "spec", true, problems)?)),
         };
-        validate::validate(&kind, problems);
+        // What goes need not be right: a removal names its object and no more.
+        if meta.deletion_timestamp.is_none() {
+            validate::validate(&kind, problems);
+        }
         return Some((meta, kind));
     }
     macro_rules! kubernetes {

@@ -262,4 +262,21 @@ mod tests {
         let read = read(&[namespace, gone]);
         assert_eq!((read.objects.len(), read.findings.len()), (0, 0));
     }
+
+    #[test]
+    fn a_deletion_needs_no_spec() {
+        for (version, kind) in [
+            ("networking.istio.io/v1", "Gateway"),
+            ("networking.istio.io/v1", "VirtualService"),
+            ("networking.istio.io/v1", "DestinationRule"),
+            ("extensions.istio.io/v1alpha1", "WasmPlugin"),
+            ("v1", "Service"),
+            ("v1", "Pod"),
+            ("apps/v1", "Deployment"),
+        ] {
+            let gone = "{name: x, deletionTimestamp: '2026-01-01T00:00:00Z'}";
+            let read = one(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {gone}\n"));
+            assert_eq!((shown(&read), read.deleted.len(), read.rejected.len()), (vec![], 1, 0), "{kind}");
+        }
+    }
 }
