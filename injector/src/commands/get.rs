@@ -76,7 +76,16 @@ fn text(view: &View) -> String {
 
 fn pod(pod: &PodView) -> Vec<String> {
     let reason = if pod.state == "Waiting" { pod.reason.clone() } else { String::new() };
-    vec![pod.namespace.clone(), pod.name.clone(), pod.state.clone(), pod.zone.clone(), pod.version.clone(), pod.ip.to_string(), pod.restarts.to_string(), reason]
+    vec![
+        pod.namespace.clone(),
+        pod.name.clone(),
+        pod.state.clone(),
+        pod.zone.clone(),
+        pod.version.clone(),
+        pod.ip.to_string(),
+        pod.restarts.to_string(),
+        reason,
+    ]
 }
 
 fn service(service: &ServiceView) -> Vec<String> {

@@ -94,7 +94,16 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        for (text, expected) in [("90s", Some(90_000)), ("5m", Some(300_000)), ("1.5h", Some(5_400_000)), ("250ms", Some(250)), ("7", Some(7_000)), ("5d", None), ("s", None), ("-1s", None)] {
+        for (text, expected) in [
+            ("90s", Some(90_000)),
+            ("5m", Some(300_000)),
+            ("1.5h", Some(5_400_000)),
+            ("250ms", Some(250)),
+            ("7", Some(7_000)),
+            ("5d", None),
+            ("s", None),
+            ("-1s", None),
+        ] {
             assert_eq!(duration(text).ok(), expected.map(Duration::from_millis), "{text}");
         }
     }

@@ -76,12 +76,16 @@ pub fn names(services: &[Service], addresses: &Addresses, pods: &[&Handle]) -> B
     let resolve = |service: &Service| match service.address {
         Address::Headless => {
             let ready = pods.iter().filter(|pod| pod.status.borrow().ready);
-            let behind = ready.filter(|pod| pod.identity.plan.namespace == service.namespace && selects(&service.selector, &pod.identity.plan.labels));
+            let behind = ready
+                .filter(|pod| pod.identity.plan.namespace == service.namespace && selects(&service.selector, &pod.identity.plan.labels));
             behind.map(|pod| pod.identity.ip).collect()
         }
         _ => addresses.get(&(service.namespace.clone(), service.name.clone())).copied().into_iter().collect(),
     };
-    services.iter().map(|service| (format!("{}.{}.svc.cluster.local", service.name, service.namespace).to_ascii_lowercase(), resolve(service))).collect()
+    services
+        .iter()
+        .map(|service| (format!("{}.{}.svc.cluster.local", service.name, service.namespace).to_ascii_lowercase(), resolve(service)))
+        .collect()
 }
 
 /// The Pod objects. A pod that is being stopped stays, without being ready, so that its Envoy keeps its configuration meanwhile.
@@ -180,7 +184,8 @@ mod tests {
     fn a_service_keeps_its_address_and_a_new_one_gets_a_fresh_one() {
         let mut pool = Pool::services();
         let fixed = Ipv4Addr::new(198, 19, 0, 2);
-        let services = [service("a", Address::Any), service("b", Address::Fixed(fixed)), service("c", Address::Headless), service("d", Address::Any)];
+        let services =
+            [service("a", Address::Any), service("b", Address::Fixed(fixed)), service("c", Address::Headless), service("d", Address::Any)];
         let key = |name: &str| ("n".to_string(), name.to_string());
         let first = addresses(&services, &Addresses::new(), &mut pool);
         let ip = |last| Ipv4Addr::new(198, 19, 0, last);

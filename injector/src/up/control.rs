@@ -95,19 +95,35 @@ impl Control {
     }
 
     /// A program in a pod, with the environment of one of its containers.
-    fn program(&self, name: &PodName, container: Option<&str>, command: Vec<String>, folder: PathBuf, terminal: Option<String>) -> Result<Program, String> {
+    fn program(
+        &self,
+        name: &PodName,
+        container: Option<&str>,
+        command: Vec<String>,
+        folder: PathBuf,
+        terminal: Option<String>,
+    ) -> Result<Program, String> {
         let pod = self.find(name)?;
         let identity = &pod.identity;
         let pause = pod.status.borrow().pause.ok_or_else(|| format!("{} has not started yet", identity.name))?;
         let containers = &identity.plan.containers;
         let chosen = match container {
-            Some(name) => Some(containers.iter().find(|known| known.name == name).ok_or_else(|| format!("{} has no container {name}", identity.name))?),
+            Some(name) => Some(
+                containers.iter().find(|known| known.name == name).ok_or_else(|| format!("{} has no container {name}", identity.name))?,
+            ),
             None => containers.first(),
         };
         let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
         let mut program = match chosen {
             Some(container) => Program { command, folder, ..app_program(&self.shared, identity, container, pause) },
-            None => Program { name: identity.name.clone(), pause: Some(pause), command, env: super::pod::base_env(), folder, log: PathBuf::new() },
+            None => Program {
+                name: identity.name.clone(),
+                pause: Some(pause),
+                command,
+                env: super::pod::base_env(),
+                folder,
+                log: PathBuf::new(),
+            },
         };
         program.env.extend(terminal.map(|terminal| ("TERM".into(), terminal.into())));
         Ok(program)

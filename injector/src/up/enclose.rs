@@ -76,7 +76,9 @@ fn forbidden(error: Errno, read: impl Fn(&str) -> Option<String>) -> String {
     ];
     let cause = switches.into_iter().find(|(switch, forbids, _)| read(switch).is_some_and(|value| value.trim() == *forbids));
     match cause {
-        Some((_, _, command)) => format!("this system forbids user namespaces to ordinary users ({error}): `sudo {command}` allows them, or run weir as root"),
+        Some((_, _, command)) => {
+            format!("this system forbids user namespaces to ordinary users ({error}): `sudo {command}` allows them, or run weir as root")
+        }
         None => format!(
             "this system forbids user namespaces ({error}); none of kernel.unprivileged_userns_clone, user.max_user_namespaces and \
              kernel.apparmor_restrict_unprivileged_userns says so, so a container's seccomp profile may: run weir as root, or the container privileged"

@@ -72,7 +72,10 @@ impl Gateways {
         let ports = |gateway: &Gateway| {
             let ports = gateway.ports.iter().filter_map(|(port, details)| {
                 let open = self.open.get(&(gateway.name.clone(), *port))?.as_ref()?;
-                Some((details.urls(open.outside), PortView { port: *port, outside: open.outside, hosts: details.hosts.iter().cloned().collect() }))
+                Some((
+                    details.urls(open.outside),
+                    PortView { port: *port, outside: open.outside, hosts: details.hosts.iter().cloned().collect() },
+                ))
             });
             ports.unzip::<Vec<String>, PortView, Vec<_>, Vec<_>>()
         };

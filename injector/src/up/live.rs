@@ -116,7 +116,11 @@ fn line(pods: &[Counted], before: &Totals, after: &Totals, elapsed: Duration) ->
     let mut last = None;
     for (group, count) in counts {
         let rate = count as f64 / elapsed.as_secs_f64();
-        let joint = if last == Some(&group.version) { ", ".to_string() } else { format!("{}{} [", if last.is_some() { "]  " } else { "" }, group.version) };
+        let joint = if last == Some(&group.version) {
+            ", ".to_string()
+        } else {
+            format!("{}{} [", if last.is_some() { "]  " } else { "" }, group.version)
+        };
         last = Some(&group.version);
         // Writing to a String cannot fail.
         let _ = write!(text, "{joint}{} {rate:.1}", group.zone);
@@ -144,7 +148,13 @@ mod tests {
             group: Group { version: version.into(), zone: zone.into() },
             ip: Ipv4Addr::LOCALHOST,
         };
-        let pods = [counted("a", "reviews v2", "a"), counted("b", "reviews v2", "b"), counted("c", "reviews v2", "a"), counted("d", "reviews v3", "a"), counted("e", "x", "a")];
+        let pods = [
+            counted("a", "reviews v2", "a"),
+            counted("b", "reviews v2", "b"),
+            counted("c", "reviews v2", "a"),
+            counted("d", "reviews v3", "a"),
+            counted("e", "x", "a"),
+        ];
         let totals = |values: [u64; 5]| pods.iter().map(|pod| pod.pod.clone()).zip(values).collect::<Totals>();
         let line = line(&pods, &totals([0, 5, 10, 1, 3]), &totals([10, 6, 20, 3, 3]), Duration::from_secs(2));
         assert_eq!(line.as_deref(), Some("requests/s: reviews v2 [a 10.0, b 0.5]  reviews v3 [a 1.0]"));

@@ -63,7 +63,8 @@ impl Outer<'_> {
                 }
             }
         });
-        let (mut interrupt, mut terminate, mut hangup) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+        let (mut interrupt, mut terminate, mut hangup) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         let started = Instant::now();
         let mut deadline = self.args.duration.map(|_| started + READY);
         let mut missing: Option<Vec<String>> = Some(Vec::new());
@@ -156,7 +157,10 @@ impl Screen {
             let _ = write!(std::io::stdout(), "\r\x1b[K{line}");
             let _ = std::io::stdout().flush();
             self.live = Some(line);
-        } else if self.output == Output::Text && self.live.as_ref() != Some(&line) && self.printed.is_none_or(|printed| printed.elapsed() >= LIVE) {
+        } else if self.output == Output::Text
+            && self.live.as_ref() != Some(&line)
+            && self.printed.is_none_or(|printed| printed.elapsed() >= LIVE)
+        {
             let _ = writeln!(std::io::stdout(), "{line}");
             self.printed = Some(Instant::now());
             self.live = Some(line);
@@ -176,7 +180,12 @@ impl Screen {
             writeln!(std::io::stdout(), "{}", serde_json::to_string(view)?)?;
             return Ok(std::io::stdout().flush()?);
         }
-        self.line(&format!("\nready after {:.1} s: {} pods; logs in {}", elapsed.as_secs_f32(), view.pods.len(), view.run_dir.join("logs").display()));
+        self.line(&format!(
+            "\nready after {:.1} s: {} pods; logs in {}",
+            elapsed.as_secs_f32(),
+            view.pods.len(),
+            view.run_dir.join("logs").display()
+        ));
         for gateway in &view.gateways {
             self.line(&format!("gateway {}", gateway.name));
             for url in &gateway.urls {

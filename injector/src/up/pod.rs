@@ -220,9 +220,11 @@ impl<'a> Life<'a> {
             Proxy::None => None,
             Proxy::Sidecar | Proxy::Gateway => Some(part(envoy_program(shared, identity, pause.pid)?, PROXY, Some(envoy_probe()))?),
         };
-        let apps = identity.plan.containers.iter().map(|container| {
-            part(app_program(shared, identity, container, pause.pid), &container.name, container.readiness.clone())
-        });
+        let apps = identity
+            .plan
+            .containers
+            .iter()
+            .map(|container| part(app_program(shared, identity, container, pause.pid), &container.name, container.readiness.clone()));
         let apps = apps.collect::<Result<Vec<_>>>()?;
         Ok(Life { shared, identity, status, envoy, apps, apps_started: false, phase: Phase::Up, pause })
     }
@@ -425,7 +427,8 @@ pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, 
         host: RUNNER,
     };
     let variables = env::resolve(&container.env, &fields);
-    let arguments = |arguments: &[String]| -> Vec<OsString> { arguments.iter().map(|argument| env::expand(argument, &variables).into()).collect() };
+    let arguments =
+        |arguments: &[String]| -> Vec<OsString> { arguments.iter().map(|argument| env::expand(argument, &variables).into()).collect() };
     let command = match &container.program {
         What::Sample(rest) => [OsString::from(enter::SELF), "sample".into()].into_iter().chain(arguments(rest)).collect(),
         What::Local(all) => arguments(all),
@@ -438,7 +441,13 @@ pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, 
         pause: Some(pause),
         command,
         env,
-        folder: container.folder.as_ref().map(PathBuf::from).filter(|folder| folder.is_dir()).or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| "/".into()),
+        folder: container
+            .folder
+            .as_ref()
+            .map(PathBuf::from)
+            .filter(|folder| folder.is_dir())
+            .or_else(|| std::env::current_dir().ok())
+            .unwrap_or_else(|| "/".into()),
         log: shared.dir.log(&plan.namespace, name, &container.name),
     }
 }

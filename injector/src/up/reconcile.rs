@@ -28,7 +28,8 @@ pub enum Step {
 /// The next steps. A changed pod gets a successor beside it, and ends when that one is ready; call again whenever one becomes so.
 pub fn steps(planned: &[Pod], running: &[Running<'_>]) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut names: BTreeSet<(&str, String)> = running.iter().map(|running| (running.pod.namespace.as_str(), running.name.to_string())).collect();
+    let mut names: BTreeSet<(&str, String)> =
+        running.iter().map(|running| (running.pod.namespace.as_str(), running.name.to_string())).collect();
     let end = |running: &Running<'_>| Step::End(running.pod.namespace.clone(), running.name.to_string());
     let of = |pod: &Pod, running: &Running<'_>| running.pod.namespace == pod.namespace && running.pod.slot == pod.slot;
     for pod in planned {

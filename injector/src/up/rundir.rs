@@ -75,7 +75,11 @@ impl Owned {
                 parent.join(std::process::id().to_string())
             }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
         let Some(lock) = lock(&path)? else { bail!("{}: another weir up uses this folder", path.display()) };
         let dir = RunDir(path);
         for stale in [dir.control(), dir.serve_socket()] {
@@ -155,7 +159,9 @@ pub fn find(asked: Option<&Path>) -> Result<(UnixStream, RunDir)> {
     let mut running: Vec<_> = folders(&parent).into_iter().filter_map(|folder| connect(RunDir(folder)).ok()).collect();
     match (running.pop(), running.len()) {
         (Some(only), 0) => Ok(only),
-        (None, _) => bail!("no mesh runs here (looked in {}): start one with `weir up`, or name its folder with --run-dir", parent.display()),
+        (None, _) => {
+            bail!("no mesh runs here (looked in {}): start one with `weir up`, or name its folder with --run-dir", parent.display())
+        }
         (Some(last), _) => {
             let names = running.into_iter().chain([last]).map(|(_, dir)| format!("\n  --run-dir {}", dir.0.display()));
             bail!("several meshes run here; say which:{}", names.collect::<String>())

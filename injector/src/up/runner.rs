@@ -80,7 +80,12 @@ impl Runner {
         dns::serve(resolved).await?;
         let shared = Arc::new(Shared { config, dir: dir.clone(), network, say, changed: Arc::new(Notify::new()) });
         let (seen, shown) = watch::channel(Seen::default());
-        let control = Control { shared: shared.clone(), seen: shown, applied: Mutex::new(Applied::new(dir)), runtime: tokio::runtime::Handle::current() };
+        let control = Control {
+            shared: shared.clone(),
+            seen: shown,
+            applied: Mutex::new(Applied::new(dir)),
+            runtime: tokio::runtime::Handle::current(),
+        };
         control::listen(control)?;
         Ok(Runner {
             shared,
@@ -156,7 +161,8 @@ impl Runner {
     fn follow_files(&mut self) -> Result<()> {
         let texts = self.sources.read();
         let read = read(&texts.files);
-        let findings: Vec<_> = texts.findings.iter().chain(&read.findings).filter(|finding| finding.severity >= Severity::Warning).collect();
+        let findings: Vec<_> =
+            texts.findings.iter().chain(&read.findings).filter(|finding| finding.severity >= Severity::Warning).collect();
         for finding in &findings {
             self.tell(finding.to_string());
         }
@@ -230,7 +236,8 @@ impl Runner {
             .filter(|(key, pod)| !self.announced.contains(*key) && pod.status.borrow().ready)
             .map(|(key, pod)| {
                 let identity = &pod.identity;
-                let place = format!("{:<40} {:<15} {}", format!("{}.{}", identity.name, identity.plan.namespace), identity.ip, identity.plan.zone);
+                let place =
+                    format!("{:<40} {:<15} {}", format!("{}.{}", identity.name, identity.plan.namespace), identity.ip, identity.plan.zone);
                 (key.clone(), format!("ready  {place}  {:.1} s", self.started.elapsed().as_secs_f32()))
             })
             .collect();
@@ -263,7 +270,8 @@ impl Runner {
             let status = status.filter(|status| !status.ready);
             status.map(|status| format!("{}.{}: {}", pod.slot, pod.namespace, status.reason))
         };
-        let control_plane = (!self.control_plane).then(|| format!("weir serve does not answer (log: {})", self.shared.dir.serve_log().display()));
+        let control_plane =
+            (!self.control_plane).then(|| format!("weir serve does not answer (log: {})", self.shared.dir.serve_log().display()));
         control_plane.into_iter().chain(self.gateways.missing()).chain(self.plan.pods.iter().filter_map(waits)).collect()
     }
 

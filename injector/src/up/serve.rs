@@ -57,6 +57,9 @@ pub fn copy_modules(dir: &RunDir) -> Option<String> {
         .collect();
     let looked = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
     (!missing.is_empty()).then(|| {
-        format!("warning: no {} (looked in {looked}): a WasmPlugin that names it has no effect; `make wasm` builds the modules", missing.join(" and "))
+        format!(
+            "warning: no {} (looked in {looked}): a WasmPlugin that names it has no effect; `make wasm` builds the modules",
+            missing.join(" and ")
+        )
     })
 }

@@ -1,8 +1,8 @@
 //! A container: which program it is here, with which arguments, environment, ports and readiness probe.
 
+use super::Labels;
 use super::env::{self, Variable};
 use super::zone::Zone;
-use super::Labels;
 use crate::up::probe::{Action, Probe};
 use k8s_openapi::api::core::v1::{Container as KubeContainer, ContainerPort, PodSpec, Probe as KubeProbe, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -89,7 +89,15 @@ pub fn plan(context: &Context<'_>, spec: &PodSpec, notes: &mut Vec<String>) -> V
             let ports = served.iter().flat_map(|port| ["--port".to_string(), port.to_string()]);
             Program::Sample(["stand-in".to_string()].into_iter().chain(ports).collect())
         });
-        containers.push(Container { name: container.name.clone(), image, program, env, folder: container.working_dir.clone(), ports, readiness });
+        containers.push(Container {
+            name: container.name.clone(),
+            image,
+            program,
+            env,
+            folder: container.working_dir.clone(),
+            ports,
+            readiness,
+        });
     }
     containers
 }
@@ -179,7 +187,8 @@ fn probe_of(probe: &KubeProbe, ports: &[(Option<String>, u16)]) -> Option<Probe>
         Action::Grpc { port: u16::try_from(grpc.port).ok()?, service: grpc.service.clone().unwrap_or_default() }
     };
     let default = default_probe(action);
-    let seconds = |value: Option<i32>, default: Duration| value.and_then(|value| u64::try_from(value).ok()).map_or(default, Duration::from_secs);
+    let seconds =
+        |value: Option<i32>, default: Duration| value.and_then(|value| u64::try_from(value).ok()).map_or(default, Duration::from_secs);
     let count = |value: Option<i32>, default: u32| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
     Some(Probe {
         initial_delay: seconds(probe.initial_delay_seconds, default.initial_delay),

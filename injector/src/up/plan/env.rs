@@ -53,7 +53,10 @@ pub fn plan(pod: &str, container: &Container, notes: &mut Vec<String>) -> Vec<Va
             (Some(path), _) => Value::Field(path),
             (None, None) => Value::Text(variable.value.clone().unwrap_or_default()),
             (None, Some(_)) => {
-                notes.push(format!("{pod}: variable {} of container {} is left out: only values and fieldRef are known here", variable.name, container.name));
+                notes.push(format!(
+                    "{pod}: variable {} of container {} is left out: only values and fieldRef are known here",
+                    variable.name, container.name
+                ));
                 continue;
             }
         };
@@ -114,7 +117,9 @@ impl Fields<'_> {
             "status.podIP" | "status.podIPs" => self.ip.to_string(),
             "status.hostIP" | "status.hostIPs" => self.host.to_string(),
             _ => {
-                let entry = |of: &Labels, start: &str| path.strip_prefix(start)?.strip_suffix("']").map(|key| of.get(key).cloned().unwrap_or_default());
+                let entry = |of: &Labels, start: &str| {
+                    path.strip_prefix(start)?.strip_suffix("']").map(|key| of.get(key).cloned().unwrap_or_default())
+                };
                 entry(self.labels, "metadata.labels['").or_else(|| entry(self.annotations, "metadata.annotations['")).unwrap_or_default()
             }
         }

@@ -105,7 +105,9 @@ pub fn plan(objects: &Objects, options: &Options) -> Plan {
     let services: Vec<(Service, ServiceSpec)> = objects
         .iter()
         .filter_map(|object| match &object.kind {
-            Kind::Service(service) => Some((planned_service(&object.key.namespace, &object.key.name, service), service.spec.clone().unwrap_or_default())),
+            Kind::Service(service) => {
+                Some((planned_service(&object.key.namespace, &object.key.name, service), service.spec.clone().unwrap_or_default()))
+            }
             _ => None,
         })
         .collect();
@@ -149,8 +151,11 @@ impl Planner<'_> {
         let labels = meta.labels.clone().unwrap_or_default();
         let annotations = meta.annotations.clone().unwrap_or_default();
         let zone = zone::of(&labels, spec, replica, &self.options.zones);
-        let selecting: Vec<_> =
-            self.services.iter().filter(|(service, _)| service.namespace == self.namespace && selects(&service.selector, &labels)).collect();
+        let selecting: Vec<_> = self
+            .services
+            .iter()
+            .filter(|(service, _)| service.namespace == self.namespace && selects(&service.selector, &labels))
+            .collect();
         let context = container::Context {
             pod: &slot,
             service: selecting.first().map(|(service, _)| service.name.as_str()),

@@ -170,12 +170,8 @@ fn services_without_an_address_get_one_and_headless_and_external_ones_none() {
     ];
     let plan = planned(&yaml.concat(), &[], &["a"]);
     let addresses: Vec<_> = plan.services.into_iter().map(|service| (service.name, service.address)).collect();
-    let expected = [
-        ("a", Address::Any),
-        ("b", Address::Headless),
-        ("c", Address::Fixed(Ipv4Addr::new(10, 0, 0, 7))),
-        ("d", Address::Elsewhere),
-    ];
+    let expected =
+        [("a", Address::Any), ("b", Address::Headless), ("c", Address::Fixed(Ipv4Addr::new(10, 0, 0, 7))), ("d", Address::Elsewhere)];
     assert_eq!(addresses, expected.map(|(name, address)| (name.to_string(), address)));
 }
 
