@@ -4,8 +4,8 @@ MODULES := canary locality noop
 MODULES_DIR := target/modules
 MODULE_LIMIT := 160000
 # noop keeps all callbacks, as the SDK exports them: what crossing into Wasm costs a filter that nobody packed.
-CALLBACKS_canary := request_headers
-CALLBACKS_locality := request_headers response_headers
+CALLBACKS_canary := tick request_headers
+CALLBACKS_locality := tick request_headers response_headers
 
 WASM_CARGO := cargo build --profile wasm --target wasm32-wasip1
 WASM_OPT = $(shell command -v wasm-opt || ls .tools/node_modules/.bin/wasm-opt 2>/dev/null)

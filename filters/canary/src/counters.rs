@@ -1,39 +1,52 @@
 //! The filter's counters in Envoy's stats.
+//!
+//! They are kept in the VM and brought to Envoy by a tick, since a call out of Wasm costs more than a decision.
 
 use proxy_wasm::hostcalls::{define_metric, increment_metric};
 use proxy_wasm::types::MetricType;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
-/// The numbers Envoy gave the counters; `None` counts nothing.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Counters {
-    pub(crate) bucket: Option<u32>,
-    pub(crate) overridden: Option<u32>,
-    pub(crate) no_key: Option<u32>,
-    pub(crate) no_policy: Option<u32>,
+/// What is counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Counter {
+    Bucket,
+    Override,
+    NoKey,
+    NoPolicy,
+}
+
+const NAMES: [&str; 4] = ["weir_canary_bucket", "weir_canary_override", "weir_canary_no_key", "weir_canary_no_policy"];
+
+/// The number Envoy gave a counter (`None` counts nothing), and what it does not know yet.
+struct Count {
+    id: Option<u32>,
+    pending: Cell<i64>,
 }
 
 thread_local! {
-    /// Defined once per VM, since configurations come and go.
-    static DEFINED: OnceCell<Counters> = const { OnceCell::new() };
+    /// Once per VM, since configurations come and go.
+    static COUNTS: OnceCell<[Count; NAMES.len()]> = const { OnceCell::new() };
 }
 
-impl Counters {
-    pub(crate) fn define() -> Self {
-        let counter = |name| define_metric(MetricType::Counter, name).ok();
-        DEFINED.with(|defined| {
-            *defined.get_or_init(|| Self {
-                bucket: counter("weir_canary_bucket"),
-                overridden: counter("weir_canary_override"),
-                no_key: counter("weir_canary_no_key"),
-                no_policy: counter("weir_canary_no_policy"),
-            })
-        })
-    }
+/// Makes the counters known to Envoy.
+pub(crate) fn define() {
+    let count = |name| Count { id: define_metric(MetricType::Counter, name).ok(), pending: Cell::new(0) };
+    COUNTS.with(|counts| {
+        counts.get_or_init(|| NAMES.map(count));
+    });
+}
 
-    pub(crate) fn count(counter: Option<u32>) {
-        if let Some(id) = counter {
-            let _ = increment_metric(id, 1);
-        }
-    }
+/// Counts one.
+pub(crate) fn count(counter: Counter) {
+    let add = |count: &Count| count.pending.set(count.pending.get() + 1);
+    COUNTS.with(|counts| counts.get().and_then(|counts| counts.get(counter as usize)).map(add));
+}
+
+/// Brings Envoy up to date.
+pub(crate) fn flush() {
+    let flush = |count: &Count| match (count.id, count.pending.take()) {
+        (Some(id), pending) if pending > 0 => drop(increment_metric(id, pending)),
+        _ => {}
+    };
+    COUNTS.with(|counts| counts.get().into_iter().flatten().for_each(flush));
 }

@@ -4,12 +4,14 @@
 
 mod counters;
 
-use counters::Counters;
+use counters::Counter;
 use log::{debug, error};
-use proxy_wasm::hostcalls::{get_log_level, get_map_value_bytes, get_property, set_map_value};
+use proxy_wasm::hostcalls::{get_log_level, get_map_bytes, get_map_value_bytes, get_property, set_map_value};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, Bytes, ContextType, LogLevel, MapType};
+use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 use weir_policy::canary::{Decision, Input, Policy};
 use weir_policy::{BUCKET_HEADER, SUBSET_HEADER, host_of_cluster};
 
@@ -20,15 +22,17 @@ mod module {
     }}
 }
 
+/// How often Envoy learns the counters and the filter Envoy's log level: for each request either is dear.
+const TICK: Duration = Duration::from_millis(500);
+
+thread_local! {
+    /// Whether Envoy would print a debug line.
+    static DEBUG: Cell<bool> = const { Cell::new(false) };
+}
+
 /// One configuration of the filter.
 #[derive(Default)]
-struct Plugin(Rc<State>);
-
-#[derive(Default)]
-struct State {
-    policy: Option<Policy>,
-    counters: Counters,
-}
+struct Plugin(Option<Rc<Policy>>);
 
 impl Context for Plugin {}
 
@@ -36,7 +40,10 @@ impl RootContext for Plugin {
     fn on_configure(&mut self, _: usize) -> bool {
         match Policy::parse(&self.get_plugin_configuration().unwrap_or_default()) {
             Ok(policy) => {
-                self.0 = Rc::new(State { policy: Some(policy), counters: Counters::define() });
+                self.0 = Some(Rc::new(policy));
+                counters::define();
+                self.set_tick_period(TICK);
+                self.on_tick();
                 true
             }
             Err(error) => {
@@ -46,16 +53,21 @@ impl RootContext for Plugin {
         }
     }
 
+    fn on_tick(&mut self) {
+        counters::flush();
+        DEBUG.set(get_log_level().is_ok_and(|level| level as u32 <= LogLevel::Debug as u32));
+    }
+
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Request(Rc::clone(&self.0))))
+        Some(Box::new(Request(self.0.clone())))
     }
 }
 
-struct Request(Rc<State>);
+struct Request(Option<Rc<Policy>>);
 
 impl Context for Request {}
 
@@ -66,31 +78,30 @@ impl HttpContext for Request {
         if read(Input::Header("x-test-panic")).is_some() {
             panic!("asked to by x-test-panic");
         }
-        let State { policy, counters } = &*self.0;
         let Some(cluster) = property(&["xds", "cluster_name"]) else { return Action::Continue };
         let host = host_of_cluster(&cluster);
-        match host.zip(policy.as_ref()).and_then(|(host, policy)| policy.for_host(host)) {
-            Some(canary) => apply(canary.decide(read), &cluster, counters),
-            None => Counters::count(counters.no_policy),
+        match host.zip(self.0.as_deref()).and_then(|(host, policy)| policy.for_host(host)) {
+            Some(canary) => apply(canary.decide(read), &cluster),
+            None => counters::count(Counter::NoPolicy),
         }
         Action::Continue
     }
 }
 
-fn apply(decision: Decision<'_>, cluster: &[u8], counters: &Counters) {
-    if get_log_level().is_ok_and(|level| level as u32 <= LogLevel::Debug as u32) {
+fn apply(decision: Decision<'_>, cluster: &[u8]) {
+    if DEBUG.get() {
         debug!("{}: {decision}", cluster.escape_ascii());
     }
     match decision {
         Decision::Override { subset, .. } => {
             set(SUBSET_HEADER, subset);
-            Counters::count(counters.overridden);
+            counters::count(Counter::Override);
         }
         Decision::Bucket { bucket, .. } => {
             set(BUCKET_HEADER, &bucket.to_string());
-            Counters::count(counters.bucket);
+            counters::count(Counter::Bucket);
         }
-        Decision::NoKey => Counters::count(counters.no_key),
+        Decision::NoKey => counters::count(Counter::NoKey),
     }
 }
 
@@ -102,8 +113,20 @@ fn set(name: &str, value: &str) {
 fn read(input: Input<'_>) -> Option<Bytes> {
     match input {
         Input::Header(name) => get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten(),
+        Input::Cookies => cookies(),
         Input::SourceAddress => property(&["source", "address"]),
     }
+}
+
+/// A comma may be Envoy's, between several headers, or the cookie's own: only the headers themselves tell.
+fn cookies() -> Option<Bytes> {
+    let joined = property(&["request", "headers", "cookie"])?;
+    if !joined.contains(&b',') {
+        return Some(joined);
+    }
+    let headers = get_map_bytes(MapType::HttpRequestHeaders).ok()?;
+    let cookies = headers.into_iter().filter(|(name, _)| name == "cookie");
+    cookies.map(|(_, value)| value).reduce(|all, next| [all, next].join(b";".as_slice()))
 }
 
 fn property(path: &[&str]) -> Option<Bytes> {

@@ -1,7 +1,7 @@
 //! The canary filter between a proxy and its policy: what it reads, sets, counts and logs.
 
 use weir_canary as _;
-use weir_host::{exchange, load, proxy};
+use weir_host::{exchange, load, proxy, tick};
 
 const POLICY: &str = r#"{"version":1,"canaries":[{"hosts":["reviews"],"train":"autumn","key":[{"header":"x-user-id"},{"sourceAddress":{}}],
     "override":[{"header":{"name":"x-tester","exact":"yes"},"subset":"v3"}]}]}"#;
@@ -14,6 +14,7 @@ fn added(headers: &[(&str, &[u8])], properties: &[(&str, &[u8])]) -> Vec<(String
 }
 
 fn counted() -> Vec<i64> {
+    tick();
     proxy(|proxy| {
         let names: Vec<_> = proxy.counters.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["weir_canary_bucket", "weir_canary_override", "weir_canary_no_key", "weir_canary_no_policy"]);
@@ -42,11 +43,24 @@ fn sets_the_bucket_the_subset_or_nothing_and_counts_it() {
 }
 
 #[test]
+fn finds_the_cookie_in_any_of_several_headers() {
+    assert!(load(r#"{"version":1,"canaries":[{"hosts":["reviews"],"train":"autumn","key":[{"cookie":"user"}]}]}"#));
+    let bucket = |headers: &[(&str, &[u8])]| added(headers, &[REVIEWS]).pop().map(|(_, value)| value);
+    assert_eq!(bucket(&[("cookie", b"a=1; user=ann")]).as_deref(), Some("7645"));
+    assert_eq!(bucket(&[("cookie", b"a=1"), ("x-user-id", b"bob"), ("cookie", b"b=2"), ("cookie", b"user=ann")]).as_deref(), Some("7645"));
+    assert_eq!(bucket(&[("cookie", b"a=1,user=bob"), ("cookie", b"user=ann")]).as_deref(), Some("7645"));
+    assert_eq!(bucket(&[("cookie", b"a=1,user=ann")]), None);
+    assert_eq!(bucket(&[("cookie", b"a=1"), ("cookie", b"b=2")]), None);
+    assert_eq!(bucket(&[]), None);
+}
+
+#[test]
 fn logs_the_reason_at_debug_level_only() {
     assert!(load(POLICY));
     added(&[("x-user-id", b"ann")], &[REVIEWS]);
     assert_eq!(proxy(|proxy| std::mem::take(&mut proxy.log)), [""; 0]);
     proxy(|proxy| proxy.debug = true);
+    tick();
     added(&[("x-user-id", b"ann")], &[REVIEWS]);
     assert_eq!(proxy(|proxy| proxy.log.clone()), ["outbound|9080||reviews: bucket 7645 by header x-user-id"]);
 }

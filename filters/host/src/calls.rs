@@ -80,6 +80,21 @@ unsafe extern "C" fn proxy_get_header_map_value(map: u32, name: *const u8, lengt
     }
 }
 
+/// The number of headers, the sizes of all names and values, and then these, each with a zero behind it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32 {
+    let number = |number: usize| u32::try_from(number).expect("a short header").to_le_bytes();
+    let pairs = proxy(|proxy| {
+        let headers = headers(proxy, map);
+        let mut pairs = number(headers.len()).to_vec();
+        pairs.extend(headers.iter().flat_map(|(name, value)| [number(name.len()), number(value.len())]).flatten());
+        pairs.extend(headers.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value, b"\0"]).flatten());
+        pairs
+    });
+    // SAFETY: as in `hand_over`.
+    unsafe { hand_over(Some(pairs), data, size) }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_replace_header_map_value(map: u32, name: *const u8, length: usize, value: *const u8, size: usize) -> u32 {
     // SAFETY: as in `bytes`.
@@ -92,12 +107,22 @@ unsafe extern "C" fn proxy_replace_header_map_value(map: u32, name: *const u8, l
     OK
 }
 
+/// As a property, headers of one name are one value.
+fn joined(headers: &Headers, name: &str) -> Option<Vec<u8>> {
+    let values = headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.clone());
+    values.reduce(|all, next| [all, next].join(b",".as_slice()))
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_get_property(path: *const u8, length: usize, data: *mut *mut u8, size: *mut usize) -> u32 {
     // SAFETY: as in `bytes` and `hand_over`.
     unsafe {
         let path = text(path, length).replace('\0', ".");
-        hand_over(proxy(|proxy| proxy.properties.get(&path).cloned()), data, size)
+        let value = proxy(|proxy| match path.strip_prefix("request.headers.") {
+            Some(name) => joined(&proxy.request, name),
+            None => proxy.properties.get(&path).cloned(),
+        });
+        hand_over(value, data, size)
     }
 }
 
@@ -125,6 +150,12 @@ extern "C" fn proxy_increment_metric(id: u32, by: i64) -> u32 {
     })
 }
 
+/// Tests let time pass by themselves.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_set_tick_period_milliseconds(_: u32) -> u32 {
+    OK
+}
+
 /// The SDK links these; no filter uses them.
 macro_rules! unimplemented {
     ($($name:ident)*) => {
@@ -136,7 +167,7 @@ macro_rules! unimplemented {
 }
 
 unimplemented! {
-    proxy_set_tick_period_milliseconds proxy_set_buffer_bytes proxy_get_header_map_pairs proxy_set_header_map_pairs
+    proxy_set_buffer_bytes proxy_set_header_map_pairs
     proxy_remove_header_map_value proxy_add_header_map_value proxy_set_property proxy_get_shared_data proxy_set_shared_data
     proxy_register_shared_queue proxy_resolve_shared_queue proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_continue_stream
     proxy_close_stream proxy_send_local_response proxy_http_call proxy_grpc_call proxy_grpc_stream proxy_grpc_send proxy_grpc_cancel

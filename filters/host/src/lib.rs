@@ -34,6 +34,7 @@ pub type Headers = Vec<(String, Vec<u8>)>;
 unsafe extern "C" {
     fn _initialize();
     fn proxy_on_context_create(context: u32, parent: u32);
+    fn proxy_on_tick(context: u32);
     fn proxy_on_configure(context: u32, size: usize) -> bool;
     fn proxy_on_request_headers(context: u32, count: usize, end: bool) -> u32;
     fn proxy_on_response_headers(context: u32, count: usize, end: bool) -> u32;
@@ -62,6 +63,12 @@ pub fn load(config: &str) -> bool {
         proxy_on_context_create(PLUGIN, 0);
         proxy_on_configure(PLUGIN, config.len())
     }
+}
+
+/// Lets time pass, so that the filter does what it does now and then.
+pub fn tick() {
+    // SAFETY: as in `load`.
+    unsafe { proxy_on_tick(PLUGIN) }
 }
 
 /// Uses the proxy of this test.

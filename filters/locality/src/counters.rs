@@ -1,48 +1,63 @@
 //! The filter's counters in Envoy's stats.
+//!
+//! They are kept in the VM and brought to Envoy by a tick, since a call out of Wasm costs more than a decision.
 
 use proxy_wasm::hostcalls::{define_metric, increment_metric};
 use proxy_wasm::types::MetricType;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use weir_policy::locality::Choice;
 
-/// The numbers Envoy gave the counters; `None` counts nothing.
+/// What is counted.
 #[derive(Clone, Copy)]
-pub(crate) struct Counters {
-    near: Option<u32>,
-    probe: Option<u32>,
-    deviated: Option<u32>,
-    pub(crate) failed: Option<u32>,
+pub(crate) enum Counter {
+    Near,
+    Probe,
+    Deviated,
+    Failed,
+}
+
+impl From<Choice> for Counter {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::Near => Self::Near,
+            Choice::Probe => Self::Probe,
+            Choice::Deviate(_) => Self::Deviated,
+        }
+    }
+}
+
+const NAMES: [&str; 4] = ["weir_locality_near", "weir_locality_probe", "weir_locality_deviated", "weir_locality_failed"];
+
+/// The number Envoy gave a counter (`None` counts nothing), and what it does not know yet.
+struct Count {
+    id: Option<u32>,
+    pending: Cell<i64>,
 }
 
 thread_local! {
-    /// Defined once per VM, since configurations come and go.
-    static DEFINED: OnceCell<Counters> = const { OnceCell::new() };
+    /// Once per VM, since configurations come and go.
+    static COUNTS: OnceCell<[Count; NAMES.len()]> = const { OnceCell::new() };
 }
 
-impl Counters {
-    pub(crate) fn define() -> Self {
-        let counter = |name| define_metric(MetricType::Counter, name).ok();
-        DEFINED.with(|defined| {
-            *defined.get_or_init(|| Self {
-                near: counter("weir_locality_near"),
-                probe: counter("weir_locality_probe"),
-                deviated: counter("weir_locality_deviated"),
-                failed: counter("weir_locality_failed"),
-            })
-        })
-    }
+/// Makes the counters known to Envoy.
+pub(crate) fn define() {
+    let count = |name| Count { id: define_metric(MetricType::Counter, name).ok(), pending: Cell::new(0) };
+    COUNTS.with(|counts| {
+        counts.get_or_init(|| NAMES.map(count));
+    });
+}
 
-    pub(crate) fn of_choice(&self, choice: Choice) -> Option<u32> {
-        match choice {
-            Choice::Near => self.near,
-            Choice::Probe => self.probe,
-            Choice::Deviate(_) => self.deviated,
-        }
-    }
+/// Counts one.
+pub(crate) fn count(counter: Counter) {
+    let add = |count: &Count| count.pending.set(count.pending.get() + 1);
+    COUNTS.with(|counts| counts.get().and_then(|counts| counts.get(counter as usize)).map(add));
+}
 
-    pub(crate) fn count(counter: Option<u32>) {
-        if let Some(id) = counter {
-            let _ = increment_metric(id, 1);
-        }
-    }
+/// Brings Envoy up to date.
+pub(crate) fn flush() {
+    let flush = |count: &Count| match (count.id, count.pending.take()) {
+        (Some(id), pending) if pending > 0 => drop(increment_metric(id, pending)),
+        _ => {}
+    };
+    COUNTS.with(|counts| counts.get().into_iter().flatten().for_each(flush));
 }

@@ -2,19 +2,20 @@
 //!
 //! Whatever is missing here leaves the request to Envoy's priorities by locality.
 
+mod answer;
 mod counters;
 mod host;
 
-use counters::Counters;
+use answer::Answer;
 use log::{debug, error};
 use proxy_wasm::hostcalls::{get_current_time, set_map_value};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, MapType};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::UNIX_EPOCH;
-use weir_policy::locality::{Choice, Compiled, Observed, Outcome, Policy, Response};
-use weir_policy::{SERVED_BY_HEADER, ZONE_HEADER, host_of_cluster};
+use std::time::{Duration, UNIX_EPOCH};
+use weir_policy::locality::{Choice, Observed, Policy};
+use weir_policy::{ZONE_HEADER, host_of_cluster};
 
 mod module {
     proxy_wasm::main! {{
@@ -23,6 +24,9 @@ mod module {
     }}
 }
 
+/// How often Envoy learns the counters and the filter Envoy's log level: for each request either is dear.
+const TICK: Duration = Duration::from_millis(500);
+
 /// One configuration of the filter, and what its requests saw.
 struct State {
     policy: Policy,
@@ -30,7 +34,6 @@ struct State {
     observes: bool,
     tells: bool,
     observed: RefCell<Observed>,
-    counters: Counters,
 }
 
 struct Plugin(Option<Rc<State>>);
@@ -43,7 +46,10 @@ impl RootContext for Plugin {
             Ok(policy) => {
                 let (observes, tells) = (policy.observes(), policy.tells());
                 let observed = RefCell::new(Observed::new(&policy));
-                self.0 = Some(Rc::new(State { policy, observes, tells, observed, counters: Counters::define() }));
+                self.0 = Some(Rc::new(State { policy, observes, tells, observed }));
+                counters::define();
+                self.set_tick_period(TICK);
+                self.on_tick();
                 true
             }
             Err(error) => {
@@ -51,6 +57,11 @@ impl RootContext for Plugin {
                 false
             }
         }
+    }
+
+    fn on_tick(&mut self) {
+        counters::flush();
+        host::learn_log_level();
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -75,7 +86,7 @@ impl HttpContext for Request {
             if !state.observed.borrow().is_calm() || host::is_debug() {
                 self.chosen = choose(state);
             }
-            Counters::count(state.counters.of_choice(self.chosen));
+            counters::count(self.chosen.into());
         }
         Action::Continue
     }
@@ -83,15 +94,16 @@ impl HttpContext for Request {
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         let Some(state) = self.state.as_deref() else { return Action::Continue };
         let looks = state.observes && (self.chosen != Choice::Near || state.observed.borrow_mut().looks(now));
-        if (looks || state.tells)
+        let answer = looks.then(Answer::read).filter(|answer| self.chosen != Choice::Near || !answer.is_as_ever(state));
+        if (answer.is_some() || state.tells)
             && let Some(cluster) = host::property(&["xds", "cluster_name"])
             && let Some(service) = host_of_cluster(&cluster).and_then(|host| state.policy.for_host(host))
         {
-            if looks && !service.zones.is_empty() {
-                observe(state, service, self.chosen);
+            if let Some(answer) = answer.filter(|_| !service.zones.is_empty()) {
+                answer.observe(state, service, self.chosen);
             }
             if service.served_by {
-                tell();
+                answer::tell();
             }
         }
         Action::Continue
@@ -110,33 +122,6 @@ fn choose(State { policy, observed, .. }: &State) -> Choice {
         let _ = set_map_value(MapType::HttpRequestHeaders, ZONE_HEADER, Some(zone));
     }
     choice
-}
-
-/// Tells who served; if Envoy answered by itself, nobody did.
-fn tell() {
-    if let (Some(zone), Some(address)) = (host::property(&["upstream", "locality", "zone"]), host::property(&["upstream", "address"])) {
-        host::set_response_header(SERVED_BY_HEADER, &[&zone, b"/".as_slice(), &address].concat());
-    }
-}
-
-fn observe(State { policy, observed, counters, .. }: &State, service: &Compiled, choice: Choice) {
-    let status = host::number(&["response", "code"]).and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
-    let attempts = host::number(&["upstream", "request_attempt_count"]).unwrap_or(1);
-    let outcome = if choice == Choice::Near && Response::is_plain(status, attempts) {
-        Outcome::Served
-    } else {
-        let region = host::property(&["upstream", "locality", "region"]).unwrap_or_default();
-        let zone = host::property(&["upstream", "locality", "zone"]);
-        let zone = zone.as_deref().map(|zone| (region.as_slice(), zone));
-        Response { status, attempts, zone }.outcome(policy, service, choice)
-    };
-    if outcome == Outcome::Failed {
-        Counters::count(counters.failed);
-        if host::is_debug() {
-            debug!("{} failed ({status}, attempts: {attempts})", service.named(choice).unwrap_or("the own zone"));
-        }
-    }
-    observed.borrow_mut().observe(service, choice, outcome, now);
 }
 
 /// Milliseconds.

@@ -1,6 +1,6 @@
 //! The locality filter between a proxy and its policy: what it reads, sets, counts and logs.
 
-use weir_host::{exchange, load, proxy};
+use weir_host::{exchange, load, proxy, tick};
 use weir_locality as _;
 
 const POLICY: &str = r#"{"version":1,"locality":{"region":"r","zone":"a"},
@@ -24,6 +24,7 @@ fn named(zone: &[u8], attempt: u64) -> Option<String> {
 }
 
 fn counted(counter: &str) -> i64 {
+    tick();
     proxy(|proxy| proxy.counters.iter().find(|(name, _)| name == counter).map_or(0, |(_, value)| *value))
 }
 
@@ -63,6 +64,7 @@ fn tells_who_served_where_the_policy_asks() {
 fn logs_the_reason_at_debug_level() {
     assert!(load(POLICY));
     proxy(|proxy| proxy.debug = true);
+    tick();
     named(b"a", 1);
     assert_eq!(proxy(|proxy| proxy.log.clone()), ["outbound|80||orders: no zone named: Envoy's priorities apply"]);
 }

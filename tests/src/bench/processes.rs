@@ -70,11 +70,12 @@ pub struct Envoy {
     /// Its process.
     pub process: Process,
     admin: SocketAddr,
+    log: PathBuf,
 }
 
 impl Envoy {
-    /// Starts the Envoy of a row and waits until it is ready, with its filters.
-    pub async fn start(program: &Path, folder: &Path, row: usize, ads: SocketAddr, admin: SocketAddr) -> Result<Envoy> {
+    /// Starts the Envoy of a row.
+    pub fn start(program: &Path, folder: &Path, row: usize, ads: SocketAddr, admin: SocketAddr) -> Result<Envoy> {
         let node = Node {
             role: Role::Router,
             ip: gateway_address(row),
@@ -91,11 +92,14 @@ impl Envoy {
         std::fs::write(&file, bootstrap.to_string())?;
         let mut command = Command::new(program);
         command.arg("-c").arg(&file).args(["--log-level", "warning", "--disable-hot-restart", "--concurrency", "1"]);
-        let envoy = Envoy { process: Process::start(&mut command, &log)?, admin };
-        let is_ready = async || envoy.admin("/ready").await.ok().filter(|answer| answer.contains("LIVE"));
+        Ok(Envoy { process: Process::start(&mut command, &log)?, admin, log })
+    }
+
+    /// Waits until it has its configuration, with its filters.
+    pub async fn ready(&self) -> Result<()> {
+        let is_ready = async || self.admin("/ready").await.ok().filter(|answer| answer.contains("LIVE"));
         let ready = wait_for("an Envoy is ready", START, is_ready).await;
-        ready.with_context(|| std::fs::read_to_string(&log).unwrap_or_default())?;
-        Ok(envoy)
+        ready.map(drop).with_context(|| std::fs::read_to_string(&self.log).unwrap_or_default())
     }
 
     /// The value of a counter.
@@ -113,11 +117,10 @@ impl Envoy {
     }
 }
 
-/// Ports that were free just now.
-pub fn free_ports<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
-    let listeners: Vec<_> = (0..COUNT).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
-    let addresses: Vec<_> = listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
-    addresses.try_into().ok().context("as many addresses as listeners")
+/// So many ports that were free just now.
+pub fn free_ports(count: usize) -> Result<Vec<SocketAddr>> {
+    let listeners: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
+    Ok(listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()?)
 }
 
 /// Envoy's program: `$ENVOY`, else the PATH's, else the project's own.

@@ -32,9 +32,10 @@ pub enum Decision<'p> {
 /// A part of the request that a decision asks for, each at most once and only when it matters: reading is what costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'p> {
-    /// The header of this name in lower case; of several the first, as Envoy hands it over. (Envoy joins the `cookie`
-    /// headers of HTTP/2; RFC 6265 allows one in HTTP/1.)
+    /// The header of this name in lower case; of several the first, as Envoy hands it over.
     Header(&'p str),
+    /// The `cookie` headers, joined by `;`: RFC 6265 allows one alone in HTTP/1, and yet some proxies send several.
+    Cookies,
     /// The client's address, `IP:PORT`.
     SourceAddress,
 }
@@ -78,7 +79,7 @@ impl<V: AsRef<[u8]>, R: FnMut(Input<'_>) -> Option<V>> Request<V, R> {
             Source::Header(name) => (self.read)(Input::Header(name)).map(|value| use_value(value.as_ref())),
             Source::Address => (self.read)(Input::SourceAddress).map(|value| use_value(without_port(value.as_ref()))),
             Source::Cookie(name) => {
-                let cookies = self.cookies.get_or_insert_with(|| (self.read)(Input::Header("cookie")));
+                let cookies = self.cookies.get_or_insert_with(|| (self.read)(Input::Cookies));
                 cookie::find(cookies.as_ref()?.as_ref(), name.as_bytes()).map(use_value)
             }
         }

@@ -72,7 +72,8 @@ impl Observed {
         Self { rows: policy.services().iter().map(row).collect(), alert_until: 0, unseen: 0 }
     }
 
-    /// Whether every choice is [`Choice::Near`], whatever the service: then nothing of the request need be read.
+    /// Whether every choice is [`Choice::Near`], whatever the service: then nothing of the request need be read. And a request
+    /// that the own zone serves changes nothing, since failures of before are forgotten.
     pub fn is_calm(&self) -> bool {
         self.alert_until == 0
     }
