@@ -2,32 +2,23 @@
 //!
 //! Whatever is missing here leaves the request to the route's own weights.
 
-mod counters;
+mod counter;
 
-use counters::Counter;
+use counter::{COUNTERS, Counter};
 use log::{debug, error};
-use proxy_wasm::hostcalls::{get_log_level, get_map_bytes, get_map_value_bytes, get_property, set_map_value};
+use proxy_wasm::hostcalls::{get_map_bytes, get_map_value_bytes, set_map_value};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, Bytes, ContextType, LogLevel, MapType};
-use std::cell::Cell;
+use proxy_wasm::types::{Action, Bytes, ContextType, MapType};
 use std::rc::Rc;
-use std::time::Duration;
 use weir_policy::canary::{Decision, Input, Policy};
 use weir_policy::{BUCKET_HEADER, SUBSET_HEADER, host_of_cluster};
+use weir_shell::{Counters, TICK, is_debug, learn_log_level, property};
 
 mod module {
     proxy_wasm::main! {{
         proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Debug);
         proxy_wasm::set_root_context(|_| Box::new(super::Plugin::default()));
     }}
-}
-
-/// How often Envoy learns the counters and the filter Envoy's log level: for each request either is dear.
-const TICK: Duration = Duration::from_millis(500);
-
-thread_local! {
-    /// Whether Envoy would print a debug line.
-    static DEBUG: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One configuration of the filter.
@@ -41,7 +32,7 @@ impl RootContext for Plugin {
         match Policy::parse(&self.get_plugin_configuration().unwrap_or_default()) {
             Ok(policy) => {
                 self.0 = Some(Rc::new(policy));
-                counters::define();
+                COUNTERS.with(Counters::define);
                 self.set_tick_period(TICK);
                 self.on_tick();
                 true
@@ -54,8 +45,8 @@ impl RootContext for Plugin {
     }
 
     fn on_tick(&mut self) {
-        counters::flush();
-        DEBUG.set(get_log_level().is_ok_and(|level| level as u32 <= LogLevel::Debug as u32));
+        COUNTERS.with(Counters::flush);
+        learn_log_level();
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -82,26 +73,26 @@ impl HttpContext for Request {
         let host = host_of_cluster(&cluster);
         match host.zip(self.0.as_deref()).and_then(|(host, policy)| policy.for_host(host)) {
             Some(canary) => apply(canary.decide(read), &cluster),
-            None => counters::count(Counter::NoPolicy),
+            None => Counter::NoPolicy.count(),
         }
         Action::Continue
     }
 }
 
 fn apply(decision: Decision<'_>, cluster: &[u8]) {
-    if DEBUG.get() {
+    if is_debug() {
         debug!("{}: {decision}", cluster.escape_ascii());
     }
     match decision {
         Decision::Override { subset, .. } => {
             set(SUBSET_HEADER, subset);
-            counters::count(Counter::Override);
+            Counter::Override.count();
         }
         Decision::Bucket { bucket, .. } => {
             set(BUCKET_HEADER, &bucket.to_string());
-            counters::count(Counter::Bucket);
+            Counter::Bucket.count();
         }
-        Decision::NoKey => counters::count(Counter::NoKey),
+        Decision::NoKey => Counter::NoKey.count(),
     }
 }
 
@@ -127,8 +118,4 @@ fn cookies() -> Option<Bytes> {
     let headers = get_map_bytes(MapType::HttpRequestHeaders).ok()?;
     let cookies = headers.into_iter().filter(|(name, _)| name == "cookie");
     cookies.map(|(_, value)| value).reduce(|all, next| [all, next].join(b";".as_slice()))
-}
-
-fn property(path: &[&str]) -> Option<Bytes> {
-    get_property(path.to_vec()).ok().flatten()
 }

@@ -1,11 +1,13 @@
 //! What an answer tells about the zones, read no further than it matters: each value read of Envoy costs as much as all else here.
 
-use crate::counters::{self, Counter};
-use crate::host::{is_debug, number, property, set_response_header};
+use crate::counter::Counter;
 use crate::{State, now};
 use log::debug;
+use proxy_wasm::hostcalls::set_map_value_bytes;
+use proxy_wasm::types::MapType;
 use weir_policy::SERVED_BY_HEADER;
 use weir_policy::locality::{Choice, Compiled, Outcome, Response};
+use weir_shell::{is_debug, number, property};
 
 /// What nearly always suffices to know how a request went.
 pub(crate) struct Answer {
@@ -39,7 +41,7 @@ impl Answer {
             Response { status, attempts, zone }.outcome(policy, service, choice)
         };
         if outcome == Outcome::Failed {
-            counters::count(Counter::Failed);
+            Counter::Failed.count();
             if is_debug() {
                 debug!("{} failed ({status}, attempts: {attempts})", service.named(choice).unwrap_or("the own zone"));
             }
@@ -51,6 +53,7 @@ impl Answer {
 /// Tells who served; if Envoy answered by itself, nobody did.
 pub(crate) fn tell() {
     if let (Some(zone), Some(address)) = (property(&["upstream", "locality", "zone"]), property(&["upstream", "address"])) {
-        set_response_header(SERVED_BY_HEADER, &[&zone, b"/".as_slice(), &address].concat());
+        let server = [&zone, b"/".as_slice(), &address].concat();
+        let _ = set_map_value_bytes(MapType::HttpResponseHeaders, SERVED_BY_HEADER, Some(&server));
     }
 }

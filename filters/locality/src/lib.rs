@@ -3,19 +3,20 @@
 //! Whatever is missing here leaves the request to Envoy's priorities by locality.
 
 mod answer;
-mod counters;
-mod host;
+mod counter;
 
 use answer::Answer;
+use counter::{COUNTERS, Counter};
 use log::{debug, error};
 use proxy_wasm::hostcalls::{get_current_time, set_map_value};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, MapType};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 use weir_policy::locality::{Choice, Observed, Policy};
 use weir_policy::{ZONE_HEADER, host_of_cluster};
+use weir_shell::{Counters, TICK, is_debug, learn_log_level, property};
 
 mod module {
     proxy_wasm::main! {{
@@ -23,9 +24,6 @@ mod module {
         proxy_wasm::set_root_context(|_| Box::new(super::Plugin(None)));
     }}
 }
-
-/// How often Envoy learns the counters and the filter Envoy's log level: for each request either is dear.
-const TICK: Duration = Duration::from_millis(500);
 
 /// One configuration of the filter, and what its requests saw.
 struct State {
@@ -47,7 +45,7 @@ impl RootContext for Plugin {
                 let (observes, tells) = (policy.observes(), policy.tells());
                 let observed = RefCell::new(Observed::new(&policy));
                 self.0 = Some(Rc::new(State { policy, observes, tells, observed }));
-                counters::define();
+                COUNTERS.with(Counters::define);
                 self.set_tick_period(TICK);
                 self.on_tick();
                 true
@@ -60,8 +58,8 @@ impl RootContext for Plugin {
     }
 
     fn on_tick(&mut self) {
-        counters::flush();
-        host::learn_log_level();
+        COUNTERS.with(Counters::flush);
+        learn_log_level();
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -83,10 +81,10 @@ impl Context for Request {}
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         if let Some(state) = self.state.as_deref() {
-            if !state.observed.borrow().is_calm() || host::is_debug() {
+            if !state.observed.borrow().is_calm() || is_debug() {
                 self.chosen = choose(state);
             }
-            counters::count(self.chosen.into());
+            Counter::from(self.chosen).count();
         }
         Action::Continue
     }
@@ -96,7 +94,7 @@ impl HttpContext for Request {
         let looks = state.observes && (self.chosen != Choice::Near || state.observed.borrow_mut().looks(now));
         let answer = looks.then(Answer::read).filter(|answer| self.chosen != Choice::Near || !answer.is_as_ever(state));
         if (answer.is_some() || state.tells)
-            && let Some(cluster) = host::property(&["xds", "cluster_name"])
+            && let Some(cluster) = property(&["xds", "cluster_name"])
             && let Some(service) = host_of_cluster(&cluster).and_then(|host| state.policy.for_host(host))
         {
             if let Some(answer) = answer.filter(|_| !service.zones.is_empty()) {
@@ -111,11 +109,11 @@ impl HttpContext for Request {
 }
 
 fn choose(State { policy, observed, .. }: &State) -> Choice {
-    let Some(cluster) = host::property(&["xds", "cluster_name"]) else { return Choice::Near };
+    let Some(cluster) = property(&["xds", "cluster_name"]) else { return Choice::Near };
     let Some(service) = host_of_cluster(&cluster).and_then(|host| policy.for_host(host)) else { return Choice::Near };
     let choice = observed.borrow_mut().choose(service, now);
     let zone = service.named(choice);
-    if host::is_debug() {
+    if is_debug() {
         debug!("{}: {choice}{}", cluster.escape_ascii(), zone.unwrap_or_default());
     }
     if let Some(zone) = zone {
