@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
     /// End by itself so long after all is ready, such as 90s or 5m
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
     /// Zones over which replicas are spread that ask for none: ZONE or REGION/ZONE
     #[arg(long, value_name = "ZONE,...", value_delimiter = ',', default_value = "a,b,c")]
@@ -85,38 +85,4 @@ fn find(program: &str) -> Result<String, String> {
     };
     let found = found.ok_or_else(|| format!("there is no program {program}"))?;
     found.into_os_string().into_string().map_err(|_| format!("{program}: its path is not UTF-8"))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let seconds = match unit {
-        "s" | "" => 1.0,
-        "ms" => 0.001,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("expected a number with s, m or h, such as 90s".into()),
-    };
-    let number: f64 = number.parse().map_err(|_| "expected a number with s, m or h, such as 90s".to_string())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        for (text, expected) in [
-            ("90s", Some(90_000)),
-            ("5m", Some(300_000)),
-            ("1.5h", Some(5_400_000)),
-            ("250ms", Some(250)),
-            ("7", Some(7_000)),
-            ("5d", None),
-            ("s", None),
-            ("-1s", None),
-        ] {
-            assert_eq!(duration(text).ok(), expected.map(Duration::from_millis), "{text}");
-        }
-    }
 }

@@ -10,8 +10,8 @@ use weir_tests::{Figure, Up};
 /// Runs the demos, prints what was expected and measured, and goes on running
 #[derive(Parser)]
 struct Args {
-    /// End by itself so many seconds after the start (at the earliest when all is measured), with an exit code; such as 60s
-    #[arg(long = "for", value_parser = seconds)]
+    /// End by itself so long after the start, such as 60s (at the earliest when all is measured), with an exit code
+    #[arg(long = "for", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
 }
 
@@ -70,15 +70,4 @@ async fn demo(args: &Args) -> Result<bool> {
         }
     }
     Ok(kept)
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let factor = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        _ => return Err("expected a number of s or m, such as 60s".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "expected a number of s or m, such as 60s".to_string())?;
-    Ok(Duration::from_secs(number * factor))
 }

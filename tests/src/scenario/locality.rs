@@ -101,7 +101,7 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
         returned.map_or("never".into(), |after| format!("{:.1} s", after as f64 / 1000.0))
     );
     Ok(Figure::new(
-        format!("order-history of a zone stopped at 100 requests/s: {gone}"),
+        format!("a zone's order-history gone at 100 requests/s: {gone}"),
         "0 failed, away in 1 s, back in 15 s",
         measured,
         kept,

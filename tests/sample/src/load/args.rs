@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{ArgGroup, Args};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -25,7 +25,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N")]
     requests: Option<u64>,
     /// How long to send, such as 500ms, 10s, 2m
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
     /// Requests per second, sent when they are due whatever became of those before
     #[arg(long, value_name = "N")]
@@ -49,7 +49,7 @@ pub struct LoadArgs {
     #[arg(long)]
     timeline: bool,
     /// How long a request may take
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10s")]
     timeout: Duration,
 }
 
@@ -87,18 +87,6 @@ impl LoadArgs {
 /// The users u0000, u0001 and so on: the same names in every run.
 pub fn numbered_users(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("u{n:04}")).collect()
-}
-
-fn time(text: &str) -> anyhow::Result<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().context("a number and ms, s or m are wanted, such as 10s")?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => bail!("ms, s or m is wanted after the number, such as 10s"),
-    }
 }
 
 fn header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
