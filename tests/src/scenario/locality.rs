@@ -100,12 +100,7 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) },
         returned.map_or("never".into(), |after| format!("{:.1} s", after as f64 / 1000.0))
     );
-    Ok(Figure::new(
-        format!("a zone's order-history gone at 100 requests/s: {gone}"),
-        "0 failed, away in 1 s, back in 15 s",
-        measured,
-        kept,
-    ))
+    Ok(Figure::new(format!("a zone's order-history gone at 100 requests/s: {gone}"), "0 failed, away in 1 s, back in 15 s", measured, kept))
 }
 
 /// Answers from zone a in a span of time.

@@ -4,6 +4,7 @@ mod analysis;
 pub mod host;
 pub mod plugin;
 pub mod policy;
+pub(crate) mod priority;
 pub mod rule;
 pub mod service;
 pub mod virtual_service;

@@ -2,10 +2,10 @@
 
 use super::host::{full_name, matches};
 use super::plugin::{Filter, Plugin};
+use super::priority;
 use super::virtual_service::VirtualService;
 use super::workload::{Locality, Workload};
 use super::{Mesh, ROOT_NAMESPACE};
-use crate::xds::priority;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_policy::{canary, locality};
 

@@ -1,8 +1,8 @@
 //! Endpoints (EDS): the pods of a cluster, by locality and priority for one caller.
 
 use super::lookup::{Target, View};
-use super::priority;
 use super::{socket_address, uint};
+use crate::mesh::priority;
 use crate::mesh::workload::{Locality, Workload};
 use crate::object::destination_rule::LocalityLbSetting;
 use envoy_types::pb::envoy::config::core::v3::{Locality as EnvoyLocality, Metadata};

@@ -62,7 +62,7 @@ impl<'a> View<'a> {
 
     fn target(&self, service: &'a Service, port: &'a Port, rule: Option<&'a Rule>, subset: Option<&'a Subset>) -> Target<'a> {
         let policy = rule.map(|rule| rule.policy(subset, port.number)).unwrap_or_default();
-        let setting = super::priority::of_policy(&policy);
+        let setting = crate::mesh::priority::of_policy(&policy);
         // Istio activates priorities by outlierDetection or the Service's trafficDistribution; a locality policy of ours does so
         // too. Shares need none of these.
         let active = policy.outlier_detection.is_some()

@@ -9,7 +9,6 @@ pub(crate) mod intervals;
 pub(crate) mod listener;
 pub(crate) mod lookup;
 pub(crate) mod matching;
-pub(crate) mod priority;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod virtual_host;

@@ -1,9 +1,9 @@
 //! Which endpoints come first for one caller: Istio's locality load balancing
 //! (<https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/>).
 
-use crate::mesh::Mesh;
-use crate::mesh::rule::Policy;
-use crate::mesh::workload::{Locality, Workload};
+use super::Mesh;
+use super::rule::Policy;
+use super::workload::{Locality, Workload};
 use crate::object::destination_rule::LocalityLbSetting;
 use std::collections::BTreeMap;
 
