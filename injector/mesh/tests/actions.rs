@@ -148,7 +148,15 @@ fn a_redirect_answers_with_its_code_and_parts() {
     assert_eq!(found.scheme_rewrite_specifier, Some(SchemeRewriteSpecifier::SchemeRedirect("https".into())));
     let found = redirect("authority: a.example");
     assert_eq!((found.response_code, found.port_redirect, found.path_rewrite_specifier), (0, 0, None), "301 by default");
-    assert_eq!(redirect("authority: a, derivePort: FROM_REQUEST_PORT").port_redirect, 80);
+    for (spec, port) in [
+        ("authority: a, derivePort: FROM_REQUEST_PORT", 0),
+        ("authority: a, port: 80", 0),
+        ("scheme: https, port: 443", 0),
+        ("scheme: https, derivePort: FROM_REQUEST_PORT", 80),
+        ("authority: a, port: 443", 443),
+    ] {
+        assert_eq!(redirect(spec).port_redirect, port, "{spec}: the scheme's own port is not written out");
+    }
 }
 
 #[test]

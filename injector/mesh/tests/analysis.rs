@@ -112,6 +112,70 @@ fn all_places_that_name_hosts_are_looked_at() {
 }
 
 #[test]
+fn hosts_and_gateways_that_lead_nowhere_are_found() {
+    let gateway = "selector: {istio: gw}\nservers: [{port: {number: 80, protocol: HTTP}, hosts: [a.example]}, {port: {number: 80, protocol: TCP}, hosts: ['*']}]";
+    let route = "http: [{route: [{destination: {host: reviews}}]}]";
+    let base = [http_service("shop/reviews"), service("shop/two", "10.0.0.7", "[{name: http-a, port: 8080}, {name: http-b, port: 9090}]")];
+    for (objects, expected) in [
+        (
+            vec![virtual_service("shop/v", &format!("hosts: [reviewz]\n{route}"))],
+            vec![
+                "[IST0101] VirtualService shop/v spec.hosts[0]: there is no service reviewz.shop.svc.cluster.local, so no request has this host (is reviews.shop.svc.cluster.local meant?)",
+            ],
+        ),
+        (
+            vec![virtual_service("shop/v", &format!("hosts: [reviews.shop, api.example]\n{route}"))],
+            vec![
+                "[IST0101] VirtualService shop/v spec.hosts[0]: this is the host reviews.shop alone, and not the service: for that, write reviews.shop.svc.cluster.local",
+            ],
+        ),
+        (
+            vec![istio("Gateway", "shop/g", gateway), virtual_service("shop/v", &format!("hosts: [b.example]\ngateways: [g]\n{route}"))],
+            vec![
+                "spec.servers[1].port.protocol: another server of this Gateway has HTTP on port 80",
+                "[IST0132] VirtualService shop/v spec.hosts[0]: Gateway shop/g has no server for b.example",
+            ],
+        ),
+        (
+            vec![virtual_service(
+                "shop/v",
+                "hosts: [reviews]\nhttp: [{match: [{gateways: [mesh, gww]}], route: [{destination: {host: reviews}}]}]",
+            )],
+            vec!["spec.http[0].match[0].gateways[1]: there is no Gateway shop/gww"],
+        ),
+        (
+            vec![
+                virtual_service("shop/a", &format!("hosts: [reviews]\n{route}")),
+                virtual_service("shop/b", &format!("hosts: [reviews]\n{route}")),
+            ],
+            vec!["[IST0109] VirtualService shop/b spec.hosts[0]: VirtualService shop/a has this host already"],
+        ),
+        (
+            vec![virtual_service("shop/v", "hosts: [reviews]\nhttp: [{route: [{destination: {host: two}}], mirror: {host: nope}}]")],
+            vec![
+                "spec.http[0].mirror.host: there is no service nope.shop.svc.cluster.local; nothing is mirrored",
+                "[IST0112] VirtualService shop/v spec.http[0].route[0].destination: the service two.shop.svc.cluster.local has several ports, and none is 80, where requests come in",
+            ],
+        ),
+        (vec![virtual_service("shop/v", "hosts: [two]\nhttp: [{route: [{destination: {host: two}}]}]")], vec![]),
+        (
+            vec![
+                rule("shop/any", "host: '*'\nsubsets: [{name: v1}]"),
+                rule("shop/own", "host: reviews"),
+                virtual_service("shop/v", "hosts: [reviews]\nhttp: [{route: [{destination: {host: reviews, subset: v1}}]}]"),
+            ],
+            vec!["spec.http[0].route[0].destination.subset: no DestinationRule for reviews.shop.svc.cluster.local lists the subset \"v1\""],
+        ),
+    ] {
+        let found = findings(&[&[base.concat(), objects.concat()].concat()]);
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for part in expected {
+            assert!(found.iter().any(|finding| finding.contains(part)), "{part}: {found:#?}");
+        }
+    }
+}
+
+#[test]
 fn a_policy_for_a_host_that_is_not_there_is_found() {
     let canary = "url: file:///weir-canary.wasm\npluginConfig: {version: 1, canaries: [{hosts: [a], key: [{cookie: u}]}, {hosts: ['*.example', revews], key: [{cookie: u}]}]}\nmatch: [{mode: CLIENT, ports: [{number: 80}]}]";
     let text = [http_service("shop/a"), http_service("shop/reviews"), istio("WasmPlugin", "shop/c", canary)].concat();

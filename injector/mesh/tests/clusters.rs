@@ -82,7 +82,7 @@ fn a_rule_holds_where_it_is_exported_to() {
         assert_eq!(connections(&found), expected, "{export}");
     }
     let own = limited("shop/r", "a", 7, "exportTo: [other]");
-    assert_eq!(connections(&cluster(&[http_service("shop/a"), own])), 7, "its own namespace always sees it");
+    assert_eq!(connections(&cluster(&[http_service("shop/a"), own])), u32::MAX, "not even in its own namespace");
 }
 
 // 2
@@ -221,4 +221,42 @@ fn out_of_bounds_values_are_refused_where_they_stand() {
         let start = format!("error [IST0106] DestinationRule shop/a spec.trafficPolicy.{field}: ");
         assert!(found.iter().any(|finding| finding.contains(&start)), "{policy}: {found:?}");
     }
+}
+
+#[test]
+fn a_limit_of_nothing_is_no_limit() {
+    let pool =
+        "tcp: {maxConnections: 0}, http: {http1MaxPendingRequests: 0, http2MaxRequests: 0, maxRetries: 0, maxRequestsPerConnection: 0}";
+    let found = with_rule(&format!("trafficPolicy: {{connectionPool: {{{pool}}}, outlierDetection: {{maxEjectionPercent: 0}}}}"));
+    let limits = &found.circuit_breakers.as_ref().unwrap().thresholds[0];
+    for limit in [limits.max_connections, limits.max_pending_requests, limits.max_requests, limits.max_retries] {
+        assert_eq!(limit.unwrap().value, u32::MAX, "0 would let nothing pass");
+    }
+    assert_eq!(found.outlier_detection.unwrap().max_ejection_percent, None);
+}
+
+#[test]
+fn local_failures_count_apart_where_they_are_split() {
+    let of = |more: &str| {
+        let outlier = with_rule(&format!("trafficPolicy: {{outlierDetection: {{{more}}}}}")).outlier_detection.unwrap();
+        let value = |value: Option<envoy_types::pb::google::protobuf::UInt32Value>| value.map(|value| value.value);
+        [
+            outlier.consecutive_local_origin_failure,
+            outlier.enforcing_consecutive_local_origin_failure,
+            outlier.enforcing_local_origin_success_rate,
+        ]
+        .map(value)
+    };
+    assert_eq!(of("splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 3"), [Some(3), Some(100), Some(0)]);
+    assert_eq!(of("splitExternalLocalOriginErrors: true"), [None, None, Some(0)]);
+    assert_eq!(of("consecutiveLocalOriginFailures: 3"), [None, None, None]);
+}
+
+#[test]
+fn passthrough_goes_to_the_address_that_the_caller_asked_for() {
+    let rule = rule("shop/a", "host: a\ntrafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}");
+    let told = caller(&[http_service("shop/a"), rule]);
+    let found = told.cluster(A).unwrap();
+    assert_eq!(found.cluster_discovery_type, Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())));
+    assert!(found.load_balancing_policy.is_none() && !told.names(Type::ClusterLoadAssignment).contains(&A.to_string()));
 }

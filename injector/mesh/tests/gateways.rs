@@ -167,3 +167,35 @@ fn a_gateway_passes_bytes_where_a_tcp_route_leads() {
     let told = told(&[istio("Gateway", "edge/gw", tcp), virtual_service("shop/v", spec)]);
     assert!(format!("{:?}", told.listener("0.0.0.0_3306").unwrap()).contains("tcp_proxy"));
 }
+
+#[test]
+fn hosts_have_no_case() {
+    let gateway = gateway("edge/gw", 80, "Shop.example, shop.example");
+    let found = told(&[gateway, route(1, "r", "shop.example", "{uri: {prefix: /}}", "a")]);
+    assert_eq!(found.domains("http.80", "shop.example:80"), ["shop.example"], "twice would make Envoy refuse the port");
+    assert_eq!(lines(&found.routes("http.80", "shop.example:80")).len(), 1);
+}
+
+#[test]
+fn an_https_redirect_holds_for_hosts_without_routes_too() {
+    let redirecting = istio(
+        "Gateway",
+        "edge/gw",
+        "selector: {istio: gw}\nservers: [{port: {number: 80, protocol: HTTP}, hosts: [shop/r.example], tls: {httpsRedirect: true}}]",
+    );
+    let found = told(&[redirecting]);
+    let hosts = found.virtual_hosts("http.80");
+    assert_eq!((hosts.len(), hosts[0].domains[0].as_str(), hosts[0].require_tls), (1, "r.example", 2));
+}
+
+// 8
+#[test]
+fn a_regular_expression_of_anything_is_a_catch_all() {
+    let gateway = gateway("edge/gw", 80, "'*'");
+    let any = route(1, "any", "a.example", "{uri: {regex: '.*'}}", "a");
+    let special = route(2, "special", "a.example", "{uri: {prefix: /special}}", "b");
+    assert_eq!(
+        lines(&told(&[gateway, any, special]).routes("http.80", "a.example:80")),
+        ["special /special* -> 80||b.shop", "any ~.* -> 80||a.shop"]
+    );
+}

@@ -30,9 +30,10 @@ fn the_protocol_decides_between_a_listener_for_the_port_and_one_for_the_address(
     let told = caller(&[service("shop/a", "10.0.0.1", ports)]);
     assert_eq!(
         told.names(Type::Listener),
-        ["0.0.0.0_100", "0.0.0.0_110", "0.0.0.0_80", "10.0.0.1_100", "10.0.0.1_3306", "10.0.0.1_90", "virtualInbound", "virtualOutbound"]
+        ["0.0.0.0_110", "0.0.0.0_80", "10.0.0.1_100", "10.0.0.1_3306", "10.0.0.1_90", "virtualInbound", "virtualOutbound"]
     );
-    assert_eq!(told.names(Type::RouteConfiguration), ["100", "110", "80"]);
+    assert_eq!(told.names(Type::RouteConfiguration), ["110", "80", "a.shop.svc.cluster.local:100"]);
+    assert_eq!(told.domains("a.shop.svc.cluster.local:100", "a.shop.svc.cluster.local:100"), ["*"], "its address says which service");
     assert_eq!(chains(&told.listener("0.0.0.0_80").unwrap()), ["if HTTP http_connection_manager", "tcp_proxy"]);
     assert_eq!(chains(&told.listener("10.0.0.1_90").unwrap()), ["tcp_proxy"]);
     assert_eq!(chains(&told.listener("10.0.0.1_100").unwrap()), ["if HTTP http_connection_manager", "tcp_proxy"]);

@@ -44,12 +44,15 @@ fn a_match_is_exact_or_a_raw_prefix_or_a_regular_expression() {
 // 10
 #[test]
 fn an_empty_header_match_and_the_regex_star_mean_presence() {
-    for value in ["{}", "{exact: ''}", "{regex: '*'}", "~"] {
+    for value in ["{}", "{regex: '*'}", "~"] {
         let found = routes(&format!("[{{match: [{{headers: {{x-a: {value}}}}}], route: [{{destination: {{host: reviews}}}}]}}]"));
         // A null field is no field.
         let expected = if value == "~" { "/* -> 80||reviews.shop" } else { "/* x-a? -> 80||reviews.shop" };
         assert_eq!(found, [expected], "{value}");
     }
+    let empty =
+        routes("[{match: [{headers: {x-a: {exact: ''}}, withoutHeaders: {x-b: {exact: ''}}}], route: [{destination: {host: reviews}}]}]");
+    assert_eq!(empty, ["/* x-a= !x-b=e -> 80||reviews.shop"], "an empty value is a value");
 }
 
 // 10
@@ -104,6 +107,24 @@ fn a_match_for_a_gateway_ignores_the_source() {
            route: [{destination: {host: reviews}}]}]",
     );
     assert_eq!(found, ["/mesh -> 80||reviews.shop", "/own -> 80||reviews.shop"]);
+}
+
+#[test]
+fn a_virtual_service_without_a_route_for_the_caller_leaves_the_host_to_the_next() {
+    let of = |second: u32, name: &str, host: &str, matched: &str| {
+        let spec = format!("hosts: ['{host}']\nhttp: [{{name: {name}, match: [{matched}], route: [{{destination: {{host: reviews}}}}]}}]");
+        istio_since(second, "VirtualService", &format!("shop/{name}"), &spec)
+    };
+    let admins = of(1, "admins", "reviews", "{sourceLabels: {app: admin}}");
+    let bytes = istio_since(2, "VirtualService", "shop/tcp", "hosts: [reviews]\ntcp: [{route: [{destination: {host: reviews}}]}]");
+    let next = of(3, "next", "reviews", "{uri: {prefix: /}}");
+    let wildcard = of(0, "wildcard", "*.shop.svc.cluster.local", "{uri: {prefix: /}}");
+    let found = |objects: &[&String]| {
+        let objects: Vec<String> = objects.iter().copied().cloned().collect();
+        lines(&caller(&[services(), objects.concat()]).routes("80", REVIEWS))
+    };
+    assert_eq!(found(&[&admins, &bytes, &next, &wildcard]), ["next /* -> 80||reviews.shop"]);
+    assert_eq!(found(&[&admins, &bytes, &wildcard]), ["wildcard /* -> 80||reviews.shop"]);
 }
 
 #[test]
@@ -194,6 +215,16 @@ fn a_host_that_is_no_service_is_known_on_port_80_alone() {
     let told = caller(&[services(), outside, other]);
     assert_eq!(lines(&told.routes("80", "api.example:80")), ["/* -> 80||reviews.shop"]);
     assert!(told.virtual_hosts("8080").iter().all(|host| !host.name.starts_with("api.example")));
+}
+
+// 1, 14
+#[test]
+fn a_short_name_with_a_dot_is_a_host_of_its_own() {
+    let short = virtual_service("shop/v", "hosts: [reviews.shop]\nhttp: [{name: short, route: [{destination: {host: ratings}}]}]");
+    let told = caller(&[services(), short]);
+    assert_eq!(lines(&told.routes("80", "reviews.shop:80")), ["short /* -> 80||ratings.shop"]);
+    assert_eq!(lines(&told.routes("80", REVIEWS)), ["default /* -> 80||reviews.shop"]);
+    assert!(!told.domains("80", REVIEWS).contains(&"reviews.shop".to_string()));
 }
 
 // 7

@@ -11,6 +11,7 @@ pub mod virtual_service;
 pub mod workload;
 
 use crate::finding::Finding;
+use crate::object::gateway::Gateway;
 use crate::object::{Kind, Objects};
 use plugin::Plugin;
 use rule::Rule;
@@ -46,7 +47,7 @@ pub struct Mesh {
     /// DestinationRules of one host and namespace united, in the same order.
     pub rules: Vec<Rule>,
     /// Gateways by `namespace/name`.
-    pub gateways: BTreeMap<String, crate::object::gateway::Gateway>,
+    pub gateways: BTreeMap<String, Gateway>,
     /// WasmPlugins in the order in which their filters run.
     pub plugins: Vec<Plugin>,
     /// The rules of each namespace by their place in `rules`.
@@ -57,7 +58,7 @@ pub struct Mesh {
 pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
     let mut findings = Vec::new();
     let gateways = objects.iter().filter_map(|object| match &object.kind {
-        Kind::Gateway(gateway) => Some((format!("{}/{}", object.key.namespace, object.key.name), gateway.clone())),
+        Kind::Gateway(gateway) => Some((format!("{}/{}", object.key.namespace, object.key.name), lower_case(gateway.clone()))),
         _ => None,
     });
     let workloads = workload::build(objects);
@@ -83,6 +84,12 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
     (mesh, findings)
 }
 
+/// Names of hosts have no case; Envoy compares them in lower case.
+fn lower_case(mut gateway: Gateway) -> Gateway {
+    gateway.servers.iter_mut().flat_map(|server| &mut server.hosts).for_each(|host| host.make_ascii_lowercase());
+    gateway
+}
+
 impl Mesh {
     /// The workload of a pod.
     pub fn workload(&self, namespace: &str, pod: &str) -> Option<&Workload> {
@@ -95,8 +102,8 @@ impl Mesh {
         service.pods.iter().filter_map(|index| self.workloads.get(*index))
     }
 
-    /// The rule that holds for calls from a namespace to a host (`istio-semantics` 2): the client's namespace (whatever its
-    /// rules are exported to; of the root namespace its private ones), then the service's, then the root namespace; the first
+    /// The rule that holds for calls from a namespace to a host (`istio-semantics` 2): the client's namespace (of the
+    /// root namespace its private rules), then the service's, then the root namespace; the first
     /// of them with any match, and in it the most specific host.
     pub fn rule(&self, client_namespace: &str, host: &str) -> Option<&Rule> {
         let best = |namespace: &str, counts: &dyn Fn(&Rule) -> bool| {
@@ -105,7 +112,7 @@ impl Mesh {
             own.filter(concerns).max_by_key(|rule| host::specificity(&rule.host))
         };
         let is_root = client_namespace == ROOT_NAMESPACE;
-        let own = best(client_namespace, &|rule| !is_root || rule.is_private());
+        let own = best(client_namespace, &|rule| rule.is_visible_in(client_namespace) && (!is_root || rule.is_private()));
         let exported = |namespace: &str| best(namespace, &|rule| rule.is_visible_in(client_namespace));
         let of_service = || exported(&self.services.get(host)?.namespace);
         own.or_else(of_service).or_else(|| exported(ROOT_NAMESPACE))

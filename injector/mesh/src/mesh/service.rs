@@ -71,21 +71,19 @@ impl Protocol {
         self != Protocol::Tcp
     }
 
-    /// By appProtocol, else by the port name's prefix, else by well-known numbers, else sniffed
+    /// By the prefix of the appProtocol, which stands in for the port's name; else by well-known numbers, else sniffed
     /// (<https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/>).
     pub fn of(app_protocol: Option<&str>, name: &str, number: u16) -> Protocol {
-        let by_word = |word: &str| match word.to_ascii_lowercase().as_str() {
+        let word = app_protocol.unwrap_or(name).to_ascii_lowercase();
+        let prefix = if word.starts_with("grpc-web") { "grpc-web" } else { word.split('-').next().unwrap_or(&word) };
+        let known = match prefix {
             "http" | "kubernetes.io/ws" => Some(Protocol::Http),
             "http2" | "grpc" | "grpc-web" | "kubernetes.io/h2c" => Some(Protocol::Http2),
             "tcp" | "tls" | "https" | "mongo" | "mysql" | "redis" | "kubernetes.io/wss" => Some(Protocol::Tcp),
             _ => None,
         };
-        let prefix = if name.starts_with("grpc-web") { "grpc-web" } else { name.split('-').next().unwrap_or(name) };
-        match app_protocol.and_then(by_word).or_else(|| by_word(prefix)) {
-            Some(protocol) => protocol,
-            None if matches!(number, 25 | 53 | 3306 | 27017) => Protocol::Tcp,
-            None => Protocol::Sniffed,
-        }
+        let by_number = if matches!(number, 25 | 53 | 3306 | 27017) { Protocol::Tcp } else { Protocol::Sniffed };
+        known.unwrap_or(by_number)
     }
 }
 
@@ -194,7 +192,9 @@ mod tests {
             (None, "http2", 1, Http2),
             (None, "tcp", 80, Tcp),
             (Some("tcp"), "http", 80, Tcp),
-            (Some("unknown/thing"), "http", 80, Http),
+            (Some("unknown/thing"), "http", 80, Sniffed),
+            (Some("http-x"), "tcp", 80, Http),
+            (Some("GRPC-Web"), "tcp", 80, Http2),
             (None, "", 3306, Tcp),
             (None, "", 80, Sniffed),
             (None, "httpx", 80, Sniffed),

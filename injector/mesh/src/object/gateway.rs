@@ -24,7 +24,12 @@ pub struct Server {
 impl Server {
     /// Whether a gateway does anything for it: TLS is not terminated and not routed yet.
     pub fn is_served(&self) -> bool {
-        self.is_http() || self.port.protocol.eq_ignore_ascii_case("TCP")
+        self.is_http() || self.is_tcp()
+    }
+
+    /// Whether its connections are passed on byte by byte.
+    pub fn is_tcp(&self) -> bool {
+        self.port.protocol.eq_ignore_ascii_case("TCP")
     }
 
     /// Whether its requests are routed.

@@ -211,14 +211,18 @@ fn local(view: &View, common: &Common) -> Vec<Arc<Resource>> {
 }
 
 fn sidecar(view: &View, resources: &mut Resources) {
-    let (listeners, ports) = listener::outbound(view);
+    let listener::Outbound { listeners, ports, services } = listener::outbound(view);
     for (listener, objects) in listeners {
         put(resources, Type::Listener, Resource::new(&listener.name, &listener, objects));
     }
+    let mut routes = |name: &str, (hosts, objects)| {
+        put(resources, Type::RouteConfiguration, Resource::new(name, &http::route_configuration(name, hosts), objects));
+    };
     for port in ports {
-        let (hosts, objects) = virtual_host::of_sidecar(view, port);
-        let name = port.to_string();
-        put(resources, Type::RouteConfiguration, Resource::new(&name, &http::route_configuration(&name, hosts), objects));
+        routes(&port.to_string(), virtual_host::of_sidecar(view, port));
+    }
+    for (service, port) in services {
+        routes(&listener::address_routes(service, port), virtual_host::of_address(view, service, port));
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
     // Istio: outlierDetection switches Envoy's panic mode off unless minHealthPercent asks for it.
     let panic = outlier.map(|outlier| outlier.min_health_percent.unwrap_or_default()).or(target.locality.as_ref().map(|_| 0));
     let by_address = target.is_by_address(view);
+    // In Istio 0 is "not set" here; to Envoy it means that nothing passes.
+    let limit = |wanted: Option<u32>| uint(wanted.filter(|limit| *limit > 0).unwrap_or(UNLIMITED));
     let discovery = if by_address { DiscoveryType::OriginalDst } else { DiscoveryType::Eds };
     Cluster {
         name: target.cluster_name(),
@@ -60,10 +62,10 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
         connect_timeout: duration(tcp.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.0)),
         circuit_breakers: Some(CircuitBreakers {
             thresholds: vec![Thresholds {
-                max_connections: uint(tcp.max_connections.unwrap_or(UNLIMITED)),
-                max_pending_requests: uint(http.http1_max_pending_requests.unwrap_or(UNLIMITED)),
-                max_requests: uint(http.http2_max_requests.unwrap_or(UNLIMITED)),
-                max_retries: uint(http.max_retries.unwrap_or(UNLIMITED)),
+                max_connections: limit(tcp.max_connections),
+                max_pending_requests: limit(http.http1_max_pending_requests),
+                max_requests: limit(http.http2_max_requests),
+                max_retries: limit(http.max_retries),
                 ..Default::default()
             }],
             ..Default::default()
@@ -75,7 +77,7 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
         typed_extension_protocol_options: protocol_options(
             target.port.protocol,
             http.idle_timeout.map(|idle| idle.0),
-            http.max_requests_per_connection,
+            http.max_requests_per_connection.filter(|limit| *limit > 0),
         ),
         ..Default::default()
     }
@@ -167,6 +169,7 @@ fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
     let five_xx = rule.consecutive_5xx_errors.or(rule.consecutive_errors);
     let enforced = |count: Option<u32>| if count.is_some_and(|count| count > 0) { uint(100) } else { uint(0) };
     let local = rule.split_external_local_origin_errors;
+    let local_failures = rule.consecutive_local_origin_failures.filter(|count| local && *count > 0);
     OutlierDetection {
         consecutive_5xx: five_xx.filter(|count| *count > 0).and_then(uint),
         // Istio's default of 5 consecutive 5xx holds where nothing is said.
@@ -174,12 +177,13 @@ fn outlier_detection(rule: &RuleOutlierDetection) -> OutlierDetection {
         consecutive_gateway_failure: rule.consecutive_gateway_errors.filter(|count| *count > 0).and_then(uint),
         enforcing_consecutive_gateway_failure: enforced(rule.consecutive_gateway_errors),
         split_external_local_origin_errors: local,
-        consecutive_local_origin_failure: rule.consecutive_local_origin_failures.filter(|_| local).and_then(uint),
-        enforcing_consecutive_local_origin_failure: if local { uint(100) } else { None },
+        consecutive_local_origin_failure: local_failures.and_then(uint),
+        enforcing_consecutive_local_origin_failure: local_failures.and_then(|_| uint(100)),
         enforcing_success_rate: uint(0),
+        enforcing_local_origin_success_rate: if local { uint(0) } else { None },
         interval: rule.interval.and_then(|interval| duration(interval.0)),
         base_ejection_time: rule.base_ejection_time.and_then(|time| duration(time.0)),
-        max_ejection_percent: rule.max_ejection_percent.and_then(uint),
+        max_ejection_percent: rule.max_ejection_percent.filter(|percent| *percent > 0).and_then(uint),
         ..Default::default()
     }
 }

@@ -26,28 +26,46 @@ pub(crate) const HTTP_PROTOCOLS: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
 /// A listener and the user's objects that it was made from.
 pub(crate) type Made = (Listener, BTreeSet<String>);
 
-/// The listeners of a sidecar for what its pod sends, and the ports that need a route configuration.
-pub(crate) fn outbound(view: &View) -> (Vec<Made>, BTreeSet<u16>) {
-    let mut http_ports = BTreeSet::new();
+/// The listeners of a sidecar for what its pod sends.
+pub(crate) struct Outbound<'a> {
+    pub listeners: Vec<Made>,
+    /// The ports whose services are told apart by the request's host: each has a route configuration of its number.
+    pub ports: BTreeSet<u16>,
+    /// The ports of services told apart by their address that may speak HTTP: each has a route configuration, [`address_routes`].
+    pub services: Vec<(&'a Service, u16)>,
+}
+
+/// The name of the route configuration of a service's port that is told apart by its address.
+pub(crate) fn address_routes(service: &Service, port: u16) -> String {
+    format!("{}:{port}", service.host)
+}
+
+/// The listeners of a sidecar for what its pod sends, and the routes that they need.
+pub(crate) fn outbound<'a>(view: &View<'a>) -> Outbound<'a> {
+    let mut ports = BTreeSet::new();
+    let mut services = Vec::new();
     let mut listeners = vec![(virtual_outbound(), BTreeSet::new())];
     for service in view.mesh.services.values() {
         for port in &service.ports {
             let objects = BTreeSet::from([format!("Service {}/{}", service.namespace, service.name)]);
             match port.protocol {
                 Protocol::Http | Protocol::Http2 => {
-                    http_ports.insert(port.number);
+                    ports.insert(port.number);
                 }
                 Protocol::Tcp | Protocol::Sniffed => {
-                    if port.protocol == Protocol::Sniffed {
-                        http_ports.insert(port.number);
+                    let own = per_address(view, service, port);
+                    match port.protocol {
+                        Protocol::Sniffed if own.is_empty() => drop(ports.insert(port.number)),
+                        Protocol::Sniffed => services.push((service, port.number)),
+                        _ => {}
                     }
-                    listeners.extend(per_address(view, service, port).into_iter().map(|listener| (listener, objects.clone())));
+                    listeners.extend(own.into_iter().map(|listener| (listener, objects.clone())));
                 }
             }
         }
     }
-    listeners.extend(http_ports.iter().map(|port| (of_port(view, *port), BTreeSet::new())));
-    (listeners, http_ports)
+    listeners.extend(ports.iter().map(|port| (of_port(view, *port), BTreeSet::new())));
+    Outbound { listeners, ports, services }
 }
 
 /// A server with its Gateway's `namespace/name`.
@@ -128,7 +146,7 @@ fn per_address(view: &View, service: &Service, port: &Port) -> Vec<Listener> {
         if port.protocol == Protocol::Tcp {
             return Listener { filter_chains: vec![bytes], ..named(&name, &address, port.number, Vec::new()) };
         }
-        let http = http::outbound(view, &format!("outbound_{}", port.number), &port.number.to_string(), false);
+        let http = http::outbound(view, &format!("outbound_{}", port.number), &address_routes(service, port.number), false);
         let mut listener = named(&name, &address, port.number, vec![http]);
         sniff(&mut listener, bytes);
         listener
@@ -166,8 +184,8 @@ fn tcp_clusters(view: &View, service: &Service, port: &Port) -> ClusterSpecifier
             && (matched.gateways.is_empty() || matched.gateways.iter().any(|name| name == MESH))
     };
     let owners: Vec<_> = view.virtual_services(MESH).filter(|owner| !owner.tcp.is_empty()).collect();
-    let routes = virtual_host::owner(&owners, &service.host).map(|owner| owner.tcp.as_slice()).unwrap_or_default();
-    let found = routes.iter().find(|route| route.matches.is_empty() || route.matches.iter().any(concerns));
+    let mut routes = virtual_host::candidates(&owners, &service.host).into_iter().flat_map(|owner| &owner.tcp);
+    let found = routes.find(|route| route.matches.is_empty() || route.matches.iter().any(concerns));
     match found {
         Some(TcpRoute { route, .. }) if !route.is_empty() => tcp_destinations(view, route, port.number),
         _ => ClusterSpecifier::Cluster(cluster_name(port.number, "", &service.host)),
@@ -192,7 +210,7 @@ fn gateway_tcp(view: &View, stat_prefix: &str, servers: &[NamedServer]) -> Optio
     let concerns = |matched: &L4Match, gateway: &String, port: u16| {
         matched.port.is_none_or(|wanted| wanted == port) && (matched.gateways.is_empty() || matched.gateways.contains(gateway))
     };
-    servers.iter().filter(|(_, server)| server.port.protocol.eq_ignore_ascii_case("TCP")).find_map(|(gateway, server)| {
+    servers.iter().filter(|(_, server)| server.is_tcp()).find_map(|(gateway, server)| {
         let port = server.port.number;
         let mut routes = view.virtual_services(gateway).flat_map(|owner| &owner.tcp);
         let found =

@@ -7,7 +7,7 @@ use crate::mesh::service::{Port, Service};
 use crate::mesh::virtual_service::VirtualService;
 use crate::mesh::workload::Workload;
 use crate::node::Role;
-use crate::object::destination_rule::{LocalityLbSetting, Subset};
+use crate::object::destination_rule::{LocalityLbSetting, SimpleLoadBalancer, Subset};
 use crate::object::virtual_service::Destination;
 use std::sync::Arc;
 
@@ -104,10 +104,13 @@ impl Target<'_> {
         self.locality.as_ref().is_some_and(|setting| !setting.distribute.is_empty())
     }
 
-    /// Whether a caller means one pod by its address: a headless Service (`istio-semantics` 23). A subset, a locality policy
-    /// or a gateway, which no address leads through, choose among the pods.
+    /// Whether a caller means one address: of a headless Service that of a pod (`istio-semantics` 23), with `simple: PASSTHROUGH`
+    /// any. A subset of a headless Service, a locality policy or a gateway, which no address leads through, choose among the pods.
     pub fn is_by_address(&self, view: &View) -> bool {
-        self.service.headless && view.role == Role::Sidecar && self.subset.is_none() && !view.policies.has_locality(&self.service.host)
+        let balancer = self.policy.load_balancer.as_ref();
+        let passes = balancer.is_some_and(|balancer| balancer.simple == Some(SimpleLoadBalancer::Passthrough));
+        let by_pod = self.service.headless && self.subset.is_none();
+        (passes || by_pod) && view.role == Role::Sidecar && !view.policies.has_locality(&self.service.host)
     }
 }
 

@@ -48,9 +48,13 @@ pub(crate) fn route_match(matched: Option<&HttpMatch>) -> RouteMatch {
     }
 }
 
-/// Whether nothing can follow: the match takes every request (by Istio's rule, so no regular expression does).
+/// Whether nothing can follow: the match takes every request (by Istio's rule, which knows one regular expression that does).
 pub(crate) fn is_catch_all(matched: &RouteMatch) -> bool {
-    let every_path = matches!(&matched.path_specifier, Some(PathSpecifier::Prefix(prefix)) if prefix == "/");
+    let every_path = match &matched.path_specifier {
+        Some(PathSpecifier::Prefix(prefix)) => prefix == "/",
+        Some(PathSpecifier::SafeRegex(regex)) => regex.regex == ".*",
+        _ => false,
+    };
     every_path && matched.headers.is_empty() && matched.query_parameters.is_empty()
 }
 
@@ -75,10 +79,10 @@ fn path(uri: Option<&StringMatch>) -> PathSpecifier {
     }
 }
 
-/// An empty match or the regex `*` means that the header is there (`istio-semantics` 10).
+/// A match that says nothing or the regex `*` means that the header is there (`istio-semantics` 10); an empty `exact` says
+/// that it is empty.
 fn is_presence(value: &StringMatch) -> bool {
-    let empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
-    (empty(&value.exact) && empty(&value.prefix) && empty(&value.regex)) || value.regex.as_deref() == Some("*")
+    (value.exact.is_none() && value.prefix.is_none() && value.regex.is_none()) || value.regex.as_deref() == Some("*")
 }
 
 fn header(name: &str, value: &StringMatch) -> HeaderMatcher {

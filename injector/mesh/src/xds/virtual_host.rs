@@ -20,21 +20,8 @@ pub(crate) fn of_sidecar(view: &View, port: u16) -> (Vec<VirtualHost>, BTreeSet<
     let mut hosts = Vec::new();
     let mut taken = BTreeSet::new();
     let owners: Vec<&VirtualService> = view.virtual_services(MESH).collect();
-    let services = view.mesh.services.values().filter(|service| service.port(port).is_some_and(|port| port.protocol.may_be_http()));
-    for service in services {
-        objects.insert(format!("Service {}/{}", service.namespace, service.name));
-        let owner = owner(&owners, &service.host);
-        let groups = owner.map(|owner| route::of_virtual_service(view, &owner.http, MESH, port)).unwrap_or_default();
-        // A VirtualService without a route for this port and this caller leaves the service as it is.
-        let routes = if groups.is_empty() {
-            route::default(view, Destination { host: service.host.clone(), ..Default::default() }, port)
-        } else {
-            objects.extend(owner.map(|owner| owner.object.clone()));
-            route::flatten(groups)
-        };
-        hosts.push(virtual_host(format!("{}:{port}", service.host), domains(view, service), routes, &mut taken));
-    }
-    // Hosts that are no service of the mesh are known on port 80 alone (`istio-semantics` 14).
+    // Hosts that are no service of the mesh are known on port 80 alone (`istio-semantics` 14). They come first, as in Istio:
+    // `reviews.shop` in a VirtualService is such a host, and not the short name of a service.
     if port == 80 {
         for owner in &owners {
             for name in owner.hosts.iter().filter(|name| name.as_str() != "*" && !view.mesh.services.contains_key(*name)) {
@@ -46,18 +33,48 @@ pub(crate) fn of_sidecar(view: &View, port: u16) -> (Vec<VirtualHost>, BTreeSet<
             }
         }
     }
+    let services = view.mesh.services.values().filter(|service| service.port(port).is_some_and(|port| port.protocol.may_be_http()));
+    for service in services {
+        let routes = of_service(view, &owners, service, port, &mut objects);
+        hosts.push(virtual_host(format!("{}:{port}", service.host), domains(view, service), routes, &mut taken));
+    }
     hosts.retain(|host| !host.domains.is_empty());
     hosts.push(allow_any());
     (hosts, objects)
 }
 
-/// The VirtualService that owns a host on sidecars: the most specific host, then the first in order; there is no merge (`istio-semantics` 7).
-pub(crate) fn owner<'a>(owners: &[&'a VirtualService], name: &str) -> Option<&'a VirtualService> {
-    let best = owners.iter().copied().enumerate().filter_map(|(order, owner)| {
+/// The one virtual host of a service that is told apart by its address: whatever host a request names, it is meant for it.
+pub(crate) fn of_address(view: &View, service: &Service, port: u16) -> (Vec<VirtualHost>, BTreeSet<String>) {
+    let mut objects = BTreeSet::new();
+    let owners: Vec<&VirtualService> = view.virtual_services(MESH).collect();
+    let routes = of_service(view, &owners, service, port, &mut objects);
+    let host = VirtualHost { name: format!("{}:{port}", service.host), domains: vec!["*".into()], routes, ..Default::default() };
+    (vec![host], objects)
+}
+
+/// The routes of a service; one that no VirtualService has a route for is left as it is.
+fn of_service(view: &View, owners: &[&VirtualService], service: &Service, port: u16, objects: &mut BTreeSet<String>) -> Vec<Route> {
+    objects.insert(format!("Service {}/{}", service.namespace, service.name));
+    for owner in candidates(owners, &service.host) {
+        let routes = route::flatten(route::of_virtual_service(view, &owner.http, MESH, port));
+        if !routes.is_empty() {
+            objects.insert(owner.object.clone());
+            return routes;
+        }
+    }
+    route::default(view, Destination { host: service.host.clone(), ..Default::default() }, port)
+}
+
+/// The VirtualServices that may own a host on sidecars: those that name it, in order, then the one with the most specific
+/// wildcard. The first that has a route for the caller does; there is no merge (`istio-semantics` 7).
+pub(crate) fn candidates<'a>(owners: &[&'a VirtualService], name: &str) -> Vec<&'a VirtualService> {
+    let named = |owner: &&VirtualService| owner.hosts.iter().any(|own| own == name);
+    let wildcards = owners.iter().copied().enumerate().filter(|(_, owner)| !named(owner)).filter_map(|(order, owner)| {
         let best = owner.hosts.iter().filter(|pattern| host::matches(pattern, name)).map(|pattern| host::specificity(pattern)).max()?;
         Some(((best, Reverse(order)), owner))
     });
-    best.max_by_key(|(key, _)| *key).map(|(_, owner)| owner)
+    let wildcard = wildcards.max_by_key(|(key, _)| *key).map(|(_, owner)| owner);
+    owners.iter().copied().filter(named).chain(wildcard).collect()
 }
 
 /// The virtual hosts of a gateway's port: routes of all VirtualServices for one host, in order, catch-alls last.
@@ -66,19 +83,25 @@ pub(crate) fn of_gateway(view: &View, servers: &[(String, &Server)], bind: u16) 
     let mut by_domain: BTreeMap<String, (Vec<Group>, bool)> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for (gateway, server) in servers {
-        let redirects = server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
         for owner in view.virtual_services(gateway) {
             let domains: BTreeSet<String> =
                 owner.hosts.iter().flat_map(|name| server.hosts.iter().filter_map(move |own| common(own, name, gateway, owner))).collect();
             for domain in domains {
                 let entry = by_domain.entry(domain.clone()).or_default();
-                entry.1 |= redirects;
+                entry.1 |= redirects(server);
                 // Several servers of a gateway may have the host; its routes stand there once.
                 if seen.insert((domain, gateway, &owner.object, server.port.number)) {
                     objects.insert(owner.object.clone());
                     entry.0.extend(route::of_virtual_service(view, &owner.http, gateway, server.port.number));
                 }
             }
+        }
+    }
+    // Requests to such a host are redirected also where no VirtualService has it.
+    for (_, server) in servers.iter().filter(|(_, server)| redirects(server)) {
+        for own in &server.hosts {
+            let domain = own.split_once('/').map_or(own.as_str(), |(_, host)| host);
+            by_domain.entry(domain.into()).or_default().1 = true;
         }
     }
     let host = |(domain, (mut groups, redirects)): (String, (Vec<Group>, bool))| {
@@ -93,6 +116,10 @@ pub(crate) fn of_gateway(view: &View, servers: &[(String, &Server)], bind: u16) 
         }
     };
     (by_domain.into_iter().map(host).collect(), objects)
+}
+
+fn redirects(server: &Server) -> bool {
+    server.tls.as_ref().is_some_and(|tls| tls.https_redirect)
 }
 
 /// What a server's host (`[NAMESPACE/]HOST`) and a VirtualService's have in common: the narrower of the two.

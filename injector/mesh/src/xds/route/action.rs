@@ -25,7 +25,8 @@ pub(super) fn build(view: &View, http: &HttpRoute, choices: &[RouteDestination],
         _ => None,
     };
     let host = match rewrite.authority.as_str() {
-        "" => of_choice.or_else(|| headers::authority(http.headers.as_ref())),
+        // As Istio: the route's own before that of its destination.
+        "" => headers::authority(http.headers.as_ref()).or(of_choice),
         authority => Some(authority.to_string()),
     };
     let zones = targets.iter().any(|target| view.policies.has_locality(&target.service.host));

@@ -14,13 +14,18 @@ pub(super) fn redirect(redirect: &Redirect, port: u16) -> RedirectAction {
         308 => RedirectResponseCode::PermanentRedirect,
         _ => RedirectResponseCode::MovedPermanently,
     };
-    // By default Envoy drops the port where the scheme's own will do.
     let derived = (redirect.derive_port == "FROM_REQUEST_PORT").then_some(port);
+    // As Istio: Envoy would write out the scheme's own port too.
+    let own = match redirect.scheme.as_str() {
+        "https" => 443,
+        _ => 80,
+    };
+    let port = redirect.port.or(derived).filter(|port| *port != own);
     let path = (!redirect.uri.is_empty()).then(|| PathRewriteSpecifier::PathRedirect(redirect.uri.clone()));
     let scheme = (!redirect.scheme.is_empty()).then(|| SchemeRewriteSpecifier::SchemeRedirect(redirect.scheme.clone()));
     RedirectAction {
         host_redirect: redirect.authority.clone(),
-        port_redirect: redirect.port.or(derived).unwrap_or_default().into(),
+        port_redirect: port.unwrap_or_default().into(),
         path_rewrite_specifier: path,
         scheme_rewrite_specifier: scheme,
         response_code: code.into(),

@@ -26,7 +26,8 @@ pub(super) fn to_remove(operations: &HeaderOperations) -> Vec<String> {
 /// The authority that requests are given: Envoy takes it as a rewrite of the host, not as a header.
 pub(super) fn authority(headers: Option<&Headers>) -> Option<String> {
     let is_host = |name: &&String| name.eq_ignore_ascii_case("host") || *name == ":authority";
-    headers?.request.set.iter().find(|(name, _)| is_host(name)).map(|(_, value)| value.clone())
+    let request = &headers?.request;
+    request.set.iter().chain(&request.add).find(|(name, _)| is_host(name)).map(|(_, value)| value.clone())
 }
 
 /// Does the operations of a route's only destination after the route's own.

@@ -1,0 +1,73 @@
+//! What does not fit together: names that lead nowhere.
+
+mod suggestion;
+mod virtual_service;
+
+use super::plugin::{self, Filter};
+use super::{Mesh, host};
+use crate::finding::{Finding, Severity};
+use crate::object::gateway::{Gateway, Server};
+use crate::object::wasm_plugin::WasmPlugin;
+use crate::object::{Kind, Object, Objects};
+use suggestion::suggestion;
+
+/// Istio's code for a reference to something that is not there.
+const NOT_FOUND: Option<&str> = Some("IST0101");
+
+pub(super) fn analyze(mesh: &Mesh, objects: &Objects, findings: &mut Vec<Finding>) {
+    for object in objects.iter() {
+        match &object.kind {
+            Kind::VirtualService(spec) => virtual_service::analyze(mesh, object, spec, findings),
+            Kind::WasmPlugin(spec) => wasm_plugin(mesh, object, spec, findings),
+            Kind::Gateway(spec) => gateway(object, spec, findings),
+            Kind::DestinationRule(spec) => {
+                let host = host::full_name(&spec.host, &object.key.namespace, &mesh.domain);
+                if !host.contains('*') && !mesh.services.contains_key(&host) {
+                    let message = format!("there is no service {host}, so the rule has no effect: check the name and the namespace");
+                    findings.push(object.finding(Severity::Warning, NOT_FOUND, "spec.host", message));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn gateway(object: &Object, spec: &Gateway, findings: &mut Vec<Finding>) {
+    for (i, server) in spec.servers.iter().enumerate() {
+        let http = |other: &&Server| other.is_http() && other.port.number == server.port.number;
+        let message = if !server.is_served() {
+            format!("Weir serves no {} at gateways yet; the server has no effect", server.port.protocol)
+        } else if !server.is_http() && spec.servers.iter().any(|other| http(&other)) {
+            format!(
+                "another server of this Gateway has HTTP on port {}; this one has no effect: give it a port of its own",
+                server.port.number
+            )
+        } else {
+            continue;
+        };
+        findings.push(object.finding(Severity::Warning, None, &format!("spec.servers[{i}].port.protocol"), message));
+    }
+}
+
+fn wasm_plugin(mesh: &Mesh, object: &Object, spec: &WasmPlugin, findings: &mut Vec<Finding>) {
+    for (i, _) in spec.matches.iter().enumerate().filter(|(_, selector)| !selector.ports.is_empty()) {
+        let message = "Weir does not tell ports apart; the plugin runs on all of them".into();
+        findings.push(object.finding(Severity::Warning, None, &format!("spec.match[{i}].ports"), message));
+    }
+    let (list, hosts): (&str, Vec<Vec<String>>) = match plugin::own_policy(spec) {
+        Some(Ok(Filter::Canary(config))) => ("canaries", config.canaries.into_iter().map(|canary| canary.hosts).collect()),
+        Some(Ok(Filter::Locality(config))) => ("services", config.services.into_iter().map(|service| service.hosts).collect()),
+        _ => return,
+    };
+    for (i, hosts) in hosts.into_iter().enumerate() {
+        for (j, name) in hosts.iter().enumerate() {
+            let name = host::full_name(name, &object.key.namespace, &mesh.domain);
+            let routed = mesh.virtual_services.iter().flat_map(|owner| &owner.hosts);
+            if !mesh.services.keys().chain(routed).any(|known| host::matches(&name, known)) {
+                let message = format!("there is no service {name}, so the policy has no effect for it{}", suggestion(mesh, &name));
+                let field = format!("spec.pluginConfig.{list}[{i}].hosts[{j}]");
+                findings.push(object.finding(Severity::Warning, NOT_FOUND, &field, message));
+            }
+        }
+    }
+}
