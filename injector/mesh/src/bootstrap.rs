@@ -61,7 +61,6 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32_768}}]},
         "deferred_stat_options": {"enable_deferred_creation_stats": true},
         "stats_config": {"use_all_default_tags": false, "stats_tags": tags(&node.domain)},
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]},
     })
 }
 

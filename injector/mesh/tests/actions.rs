@@ -121,6 +121,19 @@ fn a_mirror_without_a_percentage_gets_all_and_with_zero_none() {
 }
 
 #[test]
+fn the_routes_own_host_comes_before_its_destinations() {
+    let of = |route: &str, choice: &str| {
+        let spec = format!(
+            "hosts: [reviews]\nhttp: [{{headers: {{request: {route}}}, route: [{{destination: {{host: reviews}}, headers: {{request: {choice}}}}}]}}]"
+        );
+        action(&caller(&[services(), virtual_service("shop/v", &spec)]).routes("80", REVIEWS)[0]).host_rewrite_specifier
+    };
+    let literal = |host: &str| Some(HostRewriteSpecifier::HostRewriteLiteral(host.into()));
+    assert_eq!(of("{set: {Host: route.example}}", "{set: {Host: choice.example}}"), literal("route.example"));
+    assert_eq!(of("{}", "{add: {host: choice.example}}"), literal("choice.example"));
+}
+
+#[test]
 fn a_rewrite_replaces_what_matched_or_what_its_regular_expression_finds_and_the_authority() {
     for uri in ["{exact: /old}", "{prefix: /old}", "{regex: '/o.*'}"] {
         let found = sent_on(&format!("match: [{{uri: {uri}}}], rewrite: {{uri: /new, authority: other.example}}"));
