@@ -30,7 +30,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let socket = args.socket.map_or_else(|| args.mesh.control_plane(), Ok)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let syncz = runtime.block_on(ask(&socket)).with_context(|| format!("no answer from a control plane on {}", socket.display()))?;
-    print!("{}", show(&syncz));
+    crate::commands::print(&show(&syncz));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -39,6 +39,23 @@ fn the_protocol_decides_between_a_listener_for_the_port_and_one_for_the_address(
     assert_eq!(chains(&told.listener("10.0.0.1_100").unwrap()), ["if HTTP http_connection_manager", "tcp_proxy"]);
 }
 
+#[test]
+fn ports_of_the_proxys_own_get_no_listener() {
+    let ports = "[{name: http-a, port: 15021}, {name: http-b, port: 15001}, {name: status-port, port: 15020}]";
+    let told = caller(&[service("shop/a", "10.0.0.1", ports)]);
+    assert_eq!(told.names(Type::Listener), ["10.0.0.1_15020", "virtualInbound", "virtualOutbound"]);
+    let gateway = istio("Gateway", "shop/g", "selector: {istio: gw}\nservers: [{port: {number: 15000, protocol: HTTP}, hosts: ['*']}]");
+    let found = findings(&[&[service("shop/a", "10.0.0.1", ports), gateway.clone()].concat()]);
+    for part in [
+        "Gateway shop/g spec.servers[0].port.protocol: port 15000 is the proxy's own",
+        "Service shop/a spec.ports[0].port: port 15021 is the proxy's own",
+        "Service shop/a spec.ports[1].port: port 15001 is the proxy's own",
+    ] {
+        assert!(found.iter().any(|finding| finding.contains(part)), "{part}: {found:#?}");
+    }
+    assert_eq!(found.len(), 3, "{found:#?}");
+}
+
 // 23
 #[test]
 fn what_nobody_knows_passes_and_a_loop_does_not() {

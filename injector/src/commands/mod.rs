@@ -74,7 +74,7 @@ fn accepted(response: Option<Response>) -> Result<Response> {
 }
 
 /// Prints; a reader that has gone away is no error.
-fn print(text: &str) {
+pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();
 }

@@ -7,6 +7,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+/// The file that tells a run's folder from any other.
+const LOCK: &str = "weir.lock";
+/// The longest path of a socket (`sockaddr_un`).
+const SOCKET_PATH: usize = 107;
+
 /// Names inside the folder.
 #[derive(Clone, Debug)]
 pub struct RunDir(pub PathBuf);
@@ -75,20 +80,25 @@ impl Owned {
                 parent.join(std::process::id().to_string())
             }
         };
+        if RunDir(path.clone()).control().as_os_str().len() > SOCKET_PATH {
+            bail!("{}: too long a path for the sockets in it: choose a shorter --run-dir", path.display());
+        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&path)
             .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        // What lies in a run's folder is removed below.
+        if !path.join(LOCK).exists() && std::fs::read_dir(&path)?.next().is_some() {
+            bail!("{} holds files that are no run's: name a new or empty folder with --run-dir", path.display());
+        }
         let Some(lock) = lock(&path)? else { bail!("{}: another weir up uses this folder", path.display()) };
         let dir = RunDir(path);
         for stale in [dir.control(), dir.serve_socket()] {
             let _ = std::fs::remove_file(stale);
         }
-        for folder in [dir.applied(), dir.cluster()] {
-            let _ = std::fs::remove_dir_all(&folder);
-        }
         for folder in [dir.applied(), dir.cluster(), dir.modules(), dir.0.join("logs"), dir.0.join("pods")] {
+            let _ = std::fs::remove_dir_all(&folder);
             std::fs::create_dir_all(folder)?;
         }
         Ok(Owned { dir, temporary: asked.is_none(), _lock: lock })
@@ -124,14 +134,14 @@ fn make_private(folder: &Path) -> Result<()> {
 
 /// The lock of a run's folder; none while a run has it.
 fn lock(folder: &Path) -> Result<Option<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK))?;
     Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
 }
 
 fn remove_abandoned(parent: &Path) {
     for folder in folders(parent) {
         // A folder without a lock file is about to get one.
-        if folder.join("lock").exists() && lock(&folder).is_ok_and(|lock| lock.is_some()) {
+        if folder.join(LOCK).exists() && lock(&folder).is_ok_and(|lock| lock.is_some()) {
             let _ = std::fs::remove_dir_all(folder);
         }
     }
@@ -166,5 +176,38 @@ pub fn find(asked: Option<&Path>) -> Result<(UnixStream, RunDir)> {
             let names = running.into_iter().chain([last]).map(|(_, dir)| format!("\n  --run-dir {}", dir.0.display()));
             bail!("several meshes run here; say which:{}", names.collect::<String>())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn a_folder_of_the_users_is_left_alone_and_one_of_a_run_is_cleared() {
+        let folder = TempDir::new().unwrap();
+        let note = folder.path().join("applied").join("notes.txt");
+        std::fs::create_dir(folder.path().join("applied")).unwrap();
+        std::fs::write(&note, "mine").unwrap();
+        let refused = Owned::create(Some(folder.path())).unwrap_err().to_string();
+        assert!(refused.contains("holds files that are no run's"), "{refused}");
+        assert!(note.exists());
+
+        let run = folder.path().join("run");
+        let owned = Owned::create(Some(&run)).unwrap();
+        std::fs::write(owned.dir.applied().join("000001-applied.yaml"), "").unwrap();
+        assert!(Owned::create(Some(&run)).unwrap_err().to_string().contains("another weir up uses"));
+        owned.remove();
+        let again = Owned::create(Some(&run)).unwrap();
+        assert_eq!(std::fs::read_dir(again.dir.applied()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_named() {
+        let folder = TempDir::new().unwrap();
+        let long = folder.path().join("x".repeat(100));
+        assert!(Owned::create(Some(&long)).unwrap_err().to_string().contains("choose a shorter --run-dir"));
+        assert!(!long.exists());
     }
 }

@@ -244,7 +244,7 @@ fn own(view: &View, resources: &mut Resources) {
     for (port, protocol) in inbound::ports(view) {
         cluster(&cluster::inbound_name(port), cluster::inbound(port, protocol));
     }
-    put(resources, Type::Listener, Resource::new("virtualInbound", &inbound::listener(view), []));
+    put(resources, Type::Listener, Resource::new("virtualInbound", &inbound::listener(view), inbound::objects(view)));
     // A pod that calls its own address, as one of a headless Service may, calls itself.
     let prefix = format!("{}_", view.workload.address);
     if let Some(listeners) = resources.get_mut(&Type::Listener) {

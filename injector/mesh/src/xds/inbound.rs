@@ -2,7 +2,7 @@
 
 use super::listener::{BLACK_HOLE, HTTP_PROTOCOLS, chain, http_inspector, tcp};
 use super::{View, any, cluster, http, socket_address, uint};
-use crate::mesh::service::Protocol;
+use crate::mesh::service::{Protocol, Service};
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener, ListenerFilter};
@@ -13,11 +13,21 @@ use std::collections::BTreeMap;
 /// Where all that reaches a pod is redirected to.
 pub(crate) const INBOUND_PORT: u16 = 15006;
 
+fn services<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Service> {
+    let pod = view.workload;
+    view.mesh.services.values().filter(|service| service.selects(&pod.namespace, &pod.labels))
+}
+
+/// The user's objects that the listener is made from.
+pub(crate) fn objects(view: &View) -> Vec<String> {
+    services(view).map(|service| format!("Service {}/{}", service.namespace, service.name)).collect()
+}
+
 /// The ports of the pod that Services name, with what is spoken there.
 pub(crate) fn ports(view: &View) -> BTreeMap<u16, Protocol> {
     let pod = view.workload;
     let mut ports = BTreeMap::new();
-    for service in view.mesh.services.values().filter(|service| service.selects(&pod.namespace, &pod.labels)) {
+    for service in services(view) {
         for port in &service.ports {
             if let Some(target) = pod.target_port(port) {
                 ports.entry(target).or_insert(port.protocol);

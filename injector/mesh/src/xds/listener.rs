@@ -1,8 +1,10 @@
 //! Listeners (LDS) for what a node sends: one port that all is redirected to, and behind it one listener per service port;
 //! and the ports of a gateway.
 
+use super::inbound::INBOUND_PORT;
 use super::lookup::{cluster_name, port_number};
 use super::{View, any, boolean, cluster, http, intervals, socket_address, uint, virtual_host};
+use crate::bootstrap::{ADMIN_PORT, HEALTH_PORT, STATS_PORT};
 use crate::mesh::service::{Port, Protocol, Service, subset_of};
 use crate::mesh::virtual_service::MESH;
 use crate::object::gateway::Server;
@@ -18,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Where all that a pod sends is redirected to.
 pub(crate) const OUTBOUND_PORT: u16 = 15001;
+/// Ports of a pod that are the proxy's own, by Istio's convention: a listener there would be refused.
+pub(crate) const OWN_PORTS: [u16; 6] = [ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, 15020, HEALTH_PORT, STATS_PORT];
 /// A cluster without endpoints.
 pub(crate) const BLACK_HOLE: &str = "BlackHoleCluster";
 /// What Envoy's HTTP inspector calls HTTP.
@@ -42,20 +46,18 @@ pub(crate) fn address_routes(service: &Service, port: u16) -> String {
 
 /// The listeners of a sidecar for what its pod sends, and the routes that they need.
 pub(crate) fn outbound<'a>(view: &View<'a>) -> Outbound<'a> {
-    let mut ports = BTreeSet::new();
+    let mut ports: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
     let mut services = Vec::new();
     let mut listeners = vec![(virtual_outbound(), BTreeSet::new())];
     for service in view.mesh.services.values() {
         for port in &service.ports {
             let objects = BTreeSet::from([format!("Service {}/{}", service.namespace, service.name)]);
             match port.protocol {
-                Protocol::Http | Protocol::Http2 => {
-                    ports.insert(port.number);
-                }
+                Protocol::Http | Protocol::Http2 => ports.entry(port.number).or_default().extend(objects),
                 Protocol::Tcp | Protocol::Sniffed => {
                     let own = per_address(view, service, port);
                     match port.protocol {
-                        Protocol::Sniffed if own.is_empty() => drop(ports.insert(port.number)),
+                        Protocol::Sniffed if own.is_empty() => ports.entry(port.number).or_default().extend(objects.clone()),
                         Protocol::Sniffed => services.push((service, port.number)),
                         _ => {}
                     }
@@ -64,8 +66,10 @@ pub(crate) fn outbound<'a>(view: &View<'a>) -> Outbound<'a> {
             }
         }
     }
-    listeners.extend(ports.iter().map(|port| (of_port(view, *port), BTreeSet::new())));
-    Outbound { listeners, ports, services }
+    ports.retain(|port, _| !OWN_PORTS.contains(port));
+    let numbers = ports.keys().copied().collect();
+    listeners.extend(ports.into_iter().map(|(port, objects)| (of_port(view, port), objects)));
+    Outbound { listeners, ports: numbers, services }
 }
 
 /// A server with its Gateway's `namespace/name`.
@@ -94,6 +98,7 @@ pub(crate) fn gateway<'a>(view: &View<'a>) -> Vec<(Made, u16, Vec<NamedServer<'a
         let listener = Listener { bind_to_port: None, ..named(&format!("0.0.0.0_{bind}"), "0.0.0.0", bind, vec![filter]) };
         Some(((listener, objects), bind, http))
     };
+    by_bind.retain(|bind, _| !OWN_PORTS.contains(bind));
     by_bind.into_iter().filter_map(listener).collect()
 }
 
