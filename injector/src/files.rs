@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use weir_mesh::finding::{Finding, Place, Severity};
-use weir_mesh::object::SourceFile;
+use weir_mesh::object::{self, Read, Rejected, SourceFile};
 
 /// Files and folders in their order: later ones override earlier ones.
 #[derive(Clone, Debug)]
@@ -41,6 +41,14 @@ impl Sources {
 }
 
 impl Texts {
+    /// The objects of the files. What cannot be read is rejected as a whole, as what is no YAML.
+    pub fn read(&self) -> Read {
+        let mut read = object::read(&self.files);
+        read.rejected.extend(self.findings.iter().map(|finding| Rejected::File(finding.place.file.clone())));
+        read.findings.splice(0..0, self.findings.iter().cloned());
+        read
+    }
+
     fn folder(&mut self, folder: &Path) {
         let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>) {
             Ok(entries) => entries,
@@ -117,5 +125,6 @@ mod tests {
         let texts = Sources(vec![path.clone()]).read();
         let shown: Vec<_> = texts.findings.iter().map(ToString::to_string).collect();
         assert_eq!(shown, [format!("{}: error: cannot be read: stream did not contain valid UTF-8", path.display())]);
+        assert_eq!(texts.read().rejected, [Rejected::File(path)]);
     }
 }

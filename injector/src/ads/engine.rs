@@ -9,7 +9,7 @@ use tokio::sync::{OnceCell, Semaphore, watch};
 use weir_mesh::finding::{Finding, Severity};
 use weir_mesh::mesh::{self, Options};
 use weir_mesh::node::Node;
-use weir_mesh::object::{self, Objects, SourceFile};
+use weir_mesh::object::{Objects, SourceFile};
 use weir_mesh::snapshot::{Builder, Snapshot};
 
 /// A node's snapshot once somebody asked for it; none inside for a node that is no pod of the mesh.
@@ -32,10 +32,10 @@ pub struct World {
 impl World {
     /// The world of these files; objects that cannot be read stay as they were `before`.
     pub fn new(before: &Objects, texts: Texts, options: &Options) -> World {
-        let mut read = object::read(&texts.files);
-        let mut findings = texts.findings;
-        findings.append(&mut read.findings);
+        let mut read = texts.read();
+        let mut findings = std::mem::take(&mut read.findings);
         let objects = before.update(read);
+        objects.note_kept(before, &mut findings);
         let (mesh, mut more) = mesh::build(&objects, options);
         findings.append(&mut more);
         findings.sort_by(|a, b| (&a.place, &a.object, &a.field).cmp(&(&b.place, &b.object, &b.field)));

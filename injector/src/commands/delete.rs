@@ -9,7 +9,7 @@ use std::process::ExitCode;
 /// Remove the objects that a manifest names from a running mesh, those of its files too
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The manifest; `-` is standard input
+    /// A manifest, or a folder of them (*.yaml, *.yml and *.json directly in it); `-` is standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -18,8 +18,5 @@ pub struct Args {
 
 /// Hands the texts over.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    for file in &args.files {
-        args.mesh.tell(&Request::Delete { text: super::read(file)? })?;
-    }
-    Ok(ExitCode::SUCCESS)
+    args.mesh.tell(&Request::Delete(super::manifests(&args.files)?))
 }

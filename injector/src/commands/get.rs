@@ -41,6 +41,9 @@ enum Output {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let Response::View(view) = args.mesh.ask(&Request::Get)? else { bail!("the mesh gave another answer than was asked for") };
     let view = select(*view, args);
+    if let Some(nothing) = nothing(&view, args) {
+        eprintln!("{nothing}");
+    }
     match args.output {
         Output::Json => super::print(&(serde_json::to_string_pretty(&view)? + "\n")),
         Output::Text => super::print(&text(&view)),
@@ -55,6 +58,18 @@ fn select(mut view: View, args: &Args) -> View {
     view.services.retain(|service| wanted(Kind::Services) && inside(&service.namespace));
     view.gateways.retain(|_| wanted(Kind::Gateways));
     view
+}
+
+/// What to say where nothing is.
+fn nothing(view: &View, args: &Args) -> Option<String> {
+    let (empty, what) = match args.kind {
+        None => (view.pods.is_empty() && view.services.is_empty(), "pods or Services"),
+        Some(Kind::Pods) => (view.pods.is_empty(), "pods"),
+        Some(Kind::Services) => (view.services.is_empty(), "Services"),
+        Some(Kind::Gateways) => return view.gateways.is_empty().then(|| "there are no gateways".into()),
+    };
+    let place = args.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+    empty.then(|| format!("there are no {what}{place}"))
 }
 
 fn text(view: &View) -> String {
@@ -116,6 +131,26 @@ fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_so_where_nothing_is() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let service = |namespace: &str| ServiceView { namespace: namespace.into(), name: "s".into(), cluster_ip: None };
+        let said = |line: &[&str]| {
+            let args = <Line as clap::Parser>::parse_from([&["get"], line].concat()).args;
+            let view = View { run_dir: "".into(), gateways: vec![], pods: vec![], services: vec![service("shop")] };
+            nothing(&select(view, &args), &args)
+        };
+        assert_eq!(said(&[]), None);
+        assert_eq!(said(&["-n", "shop"]), None);
+        assert_eq!(said(&["-n", "nosuch"]), Some("there are no pods or Services in namespace nosuch".into()));
+        assert_eq!(said(&["pods", "-n", "shop"]), Some("there are no pods in namespace shop".into()));
+        assert_eq!(said(&["gw"]), Some("there are no gateways".into()));
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -8,8 +8,9 @@ pub mod logs;
 pub mod start;
 pub mod stop;
 
+use crate::files::Sources;
 use crate::up::message::{self, Receiver};
-use crate::up::protocol::{PodName, Request, Response};
+use crate::up::protocol::{Manifest, PodName, Request, Response};
 use crate::up::rundir;
 use anyhow::{Result, bail};
 use std::io::Write;
@@ -58,8 +59,14 @@ impl Mesh {
 
     /// Asks, and prints what was done.
     fn tell(&self, request: &Request) -> Result<ExitCode> {
-        if let Response::Done(text) = self.ask(request)? {
-            print(&format!("{text}\n"));
+        let done = |text: &str| if text.is_empty() { String::new() } else { format!("{text}\n") };
+        match self.ask(request)? {
+            Response::Done(text) => print(&done(&text)),
+            Response::Partly { done: text, failed } => {
+                print(&done(&text));
+                bail!("{failed}");
+            }
+            _ => {}
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -79,10 +86,45 @@ pub fn print(text: &str) {
     let _ = std::io::stdout().flush();
 }
 
-/// The text of a file, or of standard input for `-`.
-fn read(file: &Path) -> Result<String> {
-    if file == Path::new("-") {
-        return Ok(std::io::read_to_string(std::io::stdin())?);
+/// The manifests of files, of folders as `weir up` reads them, and of standard input for `-`.
+fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
+    let mut manifests = Vec::new();
+    for path in paths {
+        if path == Path::new("-") {
+            manifests.push(Manifest { file: "standard input".into(), text: std::io::read_to_string(std::io::stdin())? });
+            continue;
+        }
+        let texts = Sources(vec![path.clone()]).read();
+        if let Some(finding) = texts.findings.first() {
+            bail!("{finding}");
+        }
+        if !texts.missing.is_empty() {
+            bail!("{}: there is no such file or folder", path.display());
+        }
+        if texts.files.is_empty() {
+            bail!("{}: no *.yaml, *.yml or *.json in this folder", path.display());
+        }
+        manifests.extend(texts.files.into_iter().map(|file| Manifest { file: file.path.display().to_string(), text: file.text }));
     }
-    std::fs::read_to_string(file).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+    Ok(manifests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_as_weir_up_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let error = |path: PathBuf| manifests(&[path]).unwrap_err().to_string();
+        assert!(error(folder.path().into()).ends_with(": no *.yaml, *.yml or *.json in this folder"));
+        assert!(error(at("none")).ends_with("none: there is no such file or folder"));
+        for name in ["b.yaml", "a.json", "notes.txt"] {
+            std::fs::write(at(name), name).unwrap();
+        }
+        let read = manifests(&[folder.path().into(), at("notes.txt")]).unwrap();
+        assert_eq!(read.iter().map(|manifest| manifest.text.as_str()).collect::<Vec<_>>(), ["a.json", "b.yaml", "notes.txt"]);
+        assert_eq!(read.first().map(|manifest| manifest.file.clone()), Some(at("a.json").display().to_string()));
+    }
 }

@@ -3,7 +3,7 @@
 use super::{Sources, write_atomically};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use weir_mesh::object::{Kept, Objects, keep, read};
+use weir_mesh::object::{Kept, Objects, keep};
 
 /// The file.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl State {
 
     /// What was in force when it was written last; nothing if it never was.
     pub fn load(&self) -> Objects {
-        Objects::default().update(read(&Sources(vec![self.0.clone()]).read().files))
+        Objects::default().update(Sources(vec![self.0.clone()]).read().read())
     }
 
     /// Writes what is in force now.
@@ -30,7 +30,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_mesh::object::SourceFile;
+    use weir_mesh::object::{SourceFile, read};
 
     #[test]
     fn what_was_saved_is_loaded_and_a_folder_that_is_new_holds_nothing() {

@@ -1,143 +1,187 @@
-//! What `weir apply -f` and `weir delete -f` leave: files that the control plane and the runner read after the user's own.
+//! What `weir apply -f` and `weir delete -f` changed: a layer over the user's own files, until they are edited.
 
 use super::rundir::RunDir;
-use crate::files::write_atomically;
-use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use crate::files::{Sources, write_atomically};
+use anyhow::Result;
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use weir_mesh::finding::Severity;
-use weir_mesh::object::{Rejected, SourceFile, read};
+use std::sync::Arc;
+use weir_mesh::finding::{Finding, Severity};
+use weir_mesh::mesh::{self, Options};
+use weir_mesh::object::{Kept, Key, Object, Objects, Rejected, SourceFile, keep, read};
 
-/// An object's kind, namespace and name.
-type Name = (String, String, String);
-
-/// The folder of applied files. Each is newer than those before it, so what it says counts.
+/// The layer. The control plane reads it from one file, which comes after those of the user.
 #[derive(Debug)]
 pub struct Applied {
-    dir: RunDir,
-    files: Vec<(PathBuf, BTreeSet<Name>)>,
-    number: u32,
+    path: PathBuf,
+    sources: Sources,
+    options: Options,
+    files: Objects,
+    layer: Layer,
+}
+
+type Layer = BTreeMap<Key, Change>;
+
+/// What became of one object.
+#[derive(Clone, Debug)]
+struct Change {
+    /// What it is now; none: it was deleted.
+    now: Option<Arc<Object>>,
+    /// What the user's files said then.
+    before: Option<Arc<Object>>,
+}
+
+/// What to tell the one who asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// What was done, and what to know about it.
+    pub done: Vec<String>,
+    /// What could not be done.
+    pub failed: Vec<String>,
 }
 
 impl Applied {
-    /// Nothing applied yet.
-    pub fn new(dir: RunDir) -> Applied {
-        Applied { dir, files: Vec::new(), number: 0 }
+    /// Nothing applied yet to the objects of the user's files.
+    pub fn new(dir: &RunDir, sources: Sources, options: Options) -> Applied {
+        Applied { path: dir.applied().join("objects.json"), sources, options, files: Objects::default(), layer: Layer::new() }
     }
 
-    /// Adds or replaces the objects of `text`; returns what to tell the user. A text that is no YAML is refused, and an object
-    /// that is not valid leaves its last good state in force.
-    pub fn apply(&mut self, file: &str, text: String) -> Result<String> {
-        let read = read(&[SourceFile { path: PathBuf::from(file), text: text.clone() }]);
-        let said: Vec<_> = read.findings.iter().map(ToString::to_string).collect();
-        if read.rejected.iter().any(|rejected| matches!(rejected, Rejected::File(_))) {
-            bail!("{}", said.join("\n"));
-        }
-        let objects = objects(&text)?;
-        if objects.is_empty() {
-            bail!("{file}: no objects");
-        }
-        let valid = read.findings.iter().all(|finding| finding.severity < Severity::Error);
-        let names = objects.iter().map(name).collect::<Result<BTreeSet<_>>>()?;
-        self.add("applied", text, names.clone(), valid)?;
-        Ok(said.into_iter().chain(names.iter().map(|name| format!("{} applied", shown(name)))).collect::<Vec<_>>().join("\n"))
-    }
-
-    /// Removes the objects that `text` names.
-    pub fn delete(&mut self, text: &str) -> Result<String> {
-        let objects = objects(text)?;
-        let names = objects.iter().map(name).collect::<Result<BTreeSet<_>>>()?;
-        let removals = objects.iter().map(|object| {
-            let (_, namespace, name) = name(object)?;
-            // Any time will do: the file's place says since when.
-            let metadata = json!({"name": name, "namespace": namespace, "deletionTimestamp": "2000-01-01T00:00:00Z"});
-            Ok(format!("---\n{}\n", json!({"apiVersion": object.get("apiVersion"), "kind": object.get("kind"), "metadata": metadata})))
+    /// Reads the user's files: what is wrong with them, and what to tell. The newest write counts: an object that its file says
+    /// anew is what the file says.
+    pub fn follow(&mut self) -> Result<(Vec<Finding>, Vec<String>)> {
+        let mut read = self.sources.read().read();
+        let mut findings = std::mem::take(&mut read.findings);
+        let before = std::mem::take(&mut self.files);
+        self.files = before.update(read);
+        self.files.note_kept(&before, &mut findings);
+        let mut layer = self.layer.clone();
+        let mut said = Vec::new();
+        layer.retain(|key, change| {
+            let edited = self.files.get(key).filter(|now| change.before.as_ref().is_none_or(|before| before.value != now.value));
+            let verb = if change.now.is_some() { "apply" } else { "delete" };
+            said.extend(edited.map(|now| format!("{key}: {} was edited and counts again, no longer `weir {verb}`", now.place)));
+            edited.is_none()
         });
-        let text = removals.collect::<Result<String>>()?;
-        self.add("deleted", text, names.clone(), true)?;
-        Ok(names.iter().map(|name| format!("{} deleted", shown(name))).collect::<Vec<_>>().join("\n"))
+        if !said.is_empty() {
+            self.write(layer)?;
+        }
+        Ok((findings, said))
     }
 
-    fn add(&mut self, verb: &str, text: String, names: BTreeSet<Name>, valid: bool) -> Result<()> {
-        self.number += 1;
-        let path = self.dir.applied().join(format!("{:06}-{verb}.yaml", self.number));
-        write_atomically(&path, &text)?;
-        if valid {
-            // Older files whose objects all stand in this one say nothing any more.
-            let (stale, kept) = std::mem::take(&mut self.files).into_iter().partition(|(_, older)| older.is_subset(&names));
-            self.files = kept;
-            for (path, _) in stale {
-                std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+    /// The objects in force.
+    pub fn in_force(&self) -> Objects {
+        in_force(&self.files, &self.layer)
+    }
+
+    /// Adds or replaces the objects of these files; those that are not valid stay as they are.
+    pub fn apply(&mut self, files: &[SourceFile]) -> Result<Answer> {
+        let mut answer = self.refresh()?;
+        let read = read(files);
+        let (errors, warnings): (Vec<_>, Vec<_>) = read.findings.iter().partition(|finding| finding.severity == Severity::Error);
+        answer.failed.extend(errors.into_iter().map(ToString::to_string));
+        answer.done.extend(warnings.into_iter().filter(|finding| finding.severity == Severity::Warning).map(ToString::to_string));
+        let before = mesh::build(&self.in_force(), &self.options).1;
+        let mut layer = self.layer.clone();
+        let mut changed = Vec::new();
+        for object in read.objects {
+            changed.push((object.key.to_string(), "applied"));
+            let same = |file: &&Arc<Object>| file.value == object.value;
+            if self.files.get(&object.key).filter(same).is_some() {
+                // An edit of the file is an edit of the object, without a word about it.
+                layer.remove(&object.key);
+            } else {
+                self.put(&mut layer, object.key.clone(), Some(object));
             }
         }
-        self.files.push((path, names));
+        for key in read.deleted {
+            changed.push((key.to_string(), "deleted"));
+            self.put(&mut layer, key, None);
+        }
+        self.write(layer)?;
+        self.finish(answer, before, &changed, read.ignored)
+    }
+
+    /// Removes the objects that these files name.
+    pub fn delete(&mut self, files: &[SourceFile]) -> Result<Answer> {
+        let mut answer = self.refresh()?;
+        let read = read(files);
+        let nameless = read.findings.iter().filter(|finding| finding.severity == Severity::Error && finding.object.is_empty());
+        answer.failed.extend(nameless.map(ToString::to_string));
+        // What goes need not be valid.
+        let rejected = read.rejected.into_iter().filter_map(|rejected| match rejected {
+            Rejected::Object(key) => Some(key),
+            Rejected::File(_) => None,
+        });
+        let keys = read.objects.into_iter().map(|object| object.key).chain(read.deleted).chain(rejected);
+        let now = self.in_force();
+        let before = mesh::build(&now, &self.options).1;
+        let mut layer = self.layer.clone();
+        let mut changed = Vec::new();
+        for key in keys {
+            if now.get(&key).is_none() {
+                answer.failed.push(format!("{key}: not found"));
+                continue;
+            }
+            changed.push((key.to_string(), "deleted"));
+            self.put(&mut layer, key, None);
+        }
+        self.write(layer)?;
+        self.finish(answer, before, &changed, read.ignored)
+    }
+
+    /// What was edited a moment ago is older than what is asked for now.
+    fn refresh(&mut self) -> Result<Answer> {
+        Ok(Answer { done: self.follow()?.1, failed: Vec::new() })
+    }
+
+    fn put(&self, layer: &mut Layer, key: Key, object: Option<Object>) {
+        let before = self.files.get(&key).cloned();
+        if object.is_none() && before.is_none() {
+            layer.remove(&key);
+            return;
+        }
+        let now = object.map(|object| Arc::new(Object { source: self.path.clone(), ..object }));
+        layer.insert(key, Change { now, before });
+    }
+
+    /// The layer's file holds all of it, so that the control plane sees a change as a whole.
+    fn write(&mut self, layer: Layer) -> Result<()> {
+        let kept = layer.values().filter_map(|change| match (&change.now, &change.before) {
+            (Some(object), _) => Some(Kept::from(&**object)),
+            (None, before) => before.as_deref().map(|before| self.removal(before)),
+        });
+        write_atomically(&self.path, &keep(kept)?)?;
+        self.layer = layer;
         Ok(())
+    }
+
+    fn removal(&self, object: &Object) -> Kept {
+        let Key { kind, namespace, name } = &object.key;
+        // Any time will do: the file's place says since when.
+        let metadata = json!({"name": name, "namespace": namespace, "deletionTimestamp": "2000-01-01T00:00:00Z"});
+        let removal = json!({"apiVersion": object.value.get("apiVersion"), "kind": kind, "metadata": metadata});
+        Kept { source: self.path.clone(), file: object.place.file.clone(), positions: Vec::new(), object: removal }
+    }
+
+    /// Adds what was done, after what is found about it, also of other objects that it concerns.
+    fn finish(&self, mut answer: Answer, before: Vec<Finding>, changed: &[(String, &str)], ignored: Vec<String>) -> Result<Answer> {
+        let ours = |finding: &Finding| changed.iter().any(|(name, _)| *name == finding.object);
+        let findings = mesh::build(&self.in_force(), &self.options).1;
+        let new = findings.iter().filter(|finding| finding.severity >= Severity::Warning && (ours(finding) || !before.contains(finding)));
+        answer.done.extend(new.map(ToString::to_string));
+        answer.done.extend(changed.iter().map(|(name, done)| format!("{name} {done}")));
+        answer.done.extend(ignored.into_iter().map(|name| format!("{name} ignored: Weir does not read this kind")));
+        if answer == Answer::default() {
+            answer.failed.push("no objects in it".into());
+        }
+        Ok(answer)
     }
 }
 
-fn objects(text: &str) -> Result<Vec<Value>> {
-    // As the control plane reads them: a namespace `n` is no `false`.
-    let options = serde_saphyr::options! { legacy_octal_numbers: true, strict_booleans: true };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).context("not YAML")?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
-}
-
-fn name(object: &Value) -> Result<Name> {
-    let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_string);
-    let (Some(kind), Some(name)) = (text("/kind"), text("/metadata/name")) else { bail!("an object needs kind and metadata.name") };
-    let default = if kind == "Namespace" { "" } else { "default" };
-    Ok((kind, text("/metadata/namespace").unwrap_or_else(|| default.into()), name))
-}
-
-fn shown((kind, namespace, name): &Name) -> String {
-    if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
+fn in_force(files: &Objects, layer: &Layer) -> Objects {
+    files.with(layer.iter().map(|(key, change)| (key, change.now.as_ref())))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(name: &str, port: u16) -> String {
-        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: n}}\nspec: {{ports: [{{port: {port}}}]}}\n")
-    }
-
-    fn files(dir: &RunDir) -> Vec<String> {
-        let mut names: Vec<_> =
-            std::fs::read_dir(dir.applied()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn each_file_is_newer_and_those_that_say_nothing_any_more_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = RunDir(folder.path().into());
-        std::fs::create_dir(dir.applied()).unwrap();
-        let mut applied = Applied::new(dir.clone());
-        assert_eq!(applied.apply("f", service("a", 1) + "---\n" + &service("b", 1)).unwrap(), "Service n/a applied\nService n/b applied");
-        applied.apply("f", service("a", 2)).unwrap();
-        applied.apply("f", service("a", 3)).unwrap();
-        assert_eq!(files(&dir), ["000001-applied.yaml", "000003-applied.yaml"]);
-        assert_eq!(applied.delete(&service("a", 3)).unwrap(), "Service n/a deleted");
-        assert_eq!(files(&dir), ["000001-applied.yaml", "000004-deleted.yaml"]);
-
-        let sources = files(&dir).into_iter().map(|name| {
-            let path = dir.applied().join(name);
-            SourceFile { text: std::fs::read_to_string(&path).unwrap(), path }
-        });
-        let read = read(&sources.collect::<Vec<_>>());
-        assert_eq!(read.objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>(), ["Service n/b"]);
-    }
-
-    #[test]
-    fn what_is_no_yaml_is_refused_and_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = RunDir(folder.path().into());
-        std::fs::create_dir(dir.applied()).unwrap();
-        let mut applied = Applied::new(dir.clone());
-        assert!(applied.apply("f.yaml", "a: [".into()).unwrap_err().to_string().contains("f.yaml"));
-        assert!(applied.delete("a: [").is_err());
-        assert_eq!(files(&dir), [""; 0]);
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
 //! What commands of other terminals ask of a run, over a unix socket that only its user can open.
 
-use super::applied::Applied;
+use super::applied::{Answer, Applied};
 use super::message::{self, Receiver};
 use super::pod::{Handle, Order, Shared};
 use super::process::{self, Program};
 use super::programs::{app_program, base_env};
-use super::protocol::{PodName, Request, Response};
+use super::protocol::{Manifest, PodName, Request, Response};
 use super::view::{Seen, pod_view};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{oneshot, watch};
+use weir_mesh::object::SourceFile;
 
 /// What answering needs.
 pub struct Control {
@@ -27,7 +28,7 @@ pub struct Control {
     /// What runs.
     pub seen: watch::Receiver<Seen>,
     /// What was applied.
-    pub applied: Mutex<Applied>,
+    pub applied: Arc<Mutex<Applied>>,
     /// Where programs are started.
     pub runtime: Runtime,
 }
@@ -50,6 +51,10 @@ pub fn listen(control: Control) -> Result<()> {
     Ok(())
 }
 
+fn sources(manifests: Vec<Manifest>) -> Vec<SourceFile> {
+    manifests.into_iter().map(|Manifest { file, text }| SourceFile { path: file.into(), text }).collect()
+}
+
 impl Control {
     fn answer(&self, stream: UnixStream) -> Result<()> {
         let mut receiver = Receiver::new(stream);
@@ -61,8 +66,8 @@ impl Control {
                 self.order(&pod, |done| Order::Stop { container, kill, grace: grace.map(Duration::from_secs), done })
             }
             Request::Start { pod, container } => self.order(&pod, |done| Order::Start { container, done }),
-            Request::Apply { file, text } => self.apply(|applied| applied.apply(&file, text)),
-            Request::Delete { text } => self.apply(|applied| applied.delete(&text)),
+            Request::Apply(manifests) => self.apply(|applied| applied.apply(&sources(manifests))),
+            Request::Delete(manifests) => self.apply(|applied| applied.delete(&sources(manifests))),
             Request::Exec { pod, container, command, folder, terminal } => {
                 let program = self.program(&pod, container.as_deref(), command, folder, terminal);
                 return self.exec(receiver, program, files);
@@ -90,9 +95,13 @@ impl Control {
         }
     }
 
-    fn apply(&self, change: impl FnOnce(&mut Applied) -> Result<String>) -> Response {
+    fn apply(&self, change: impl FnOnce(&mut Applied) -> Result<Answer>) -> Response {
         let mut applied = self.applied.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        change(&mut applied).map_or_else(|error| Response::Failed(format!("{error:#}")), Response::Done)
+        match change(&mut applied) {
+            Ok(Answer { done, failed }) if failed.is_empty() => Response::Done(done.join("\n")),
+            Ok(Answer { done, failed }) => Response::Partly { done: done.join("\n"), failed: failed.join("\n") },
+            Err(error) => Response::Failed(format!("{error:#}")),
+        }
     }
 
     /// A program in a pod, with the environment of one of its containers.

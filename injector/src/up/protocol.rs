@@ -96,18 +96,19 @@ pub enum Request {
     },
     /// A signal for the program of [`Request::Exec`].
     Signal(i32),
-    /// Adds or replaces the objects of a text.
-    Apply {
-        /// Where it came from, for messages.
-        file: String,
-        /// YAML.
-        text: String,
-    },
-    /// Removes the objects that a text names.
-    Delete {
-        /// YAML.
-        text: String,
-    },
+    /// Adds or replaces the objects of manifests.
+    Apply(Vec<Manifest>),
+    /// Removes the objects that manifests name.
+    Delete(Vec<Manifest>),
+}
+
+/// A file of the user.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Its name, for messages.
+    pub file: String,
+    /// YAML.
+    pub text: String,
 }
 
 /// A pod as a user names it: `NAME`, `NAME.NAMESPACE`, or the start of a name that fits one pod only.
@@ -126,6 +127,13 @@ pub enum Response {
     Done(String),
     /// It cannot be done.
     Failed(String),
+    /// A part of it is done.
+    Partly {
+        /// What to print about that.
+        done: String,
+        /// What cannot be done.
+        failed: String,
+    },
     /// All that runs.
     View(Box<View>),
     /// A pod.

@@ -23,12 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use weir_mesh::finding::Severity;
 use weir_mesh::mesh;
-use weir_mesh::object::{Objects, read};
 
 /// How often the user is told what is still missing.
 const REMIND: Duration = Duration::from_secs(10);
@@ -79,7 +78,7 @@ struct Runner {
     options: plan::Options,
     mesh: mesh::Options,
     sources: Sources,
-    objects: Objects,
+    applied: Arc<Mutex<Applied>>,
     plan: Plan,
     pods: BTreeMap<(String, String), Arc<Handle>>,
     pod_ips: Pool,
@@ -107,25 +106,23 @@ impl Runner {
         let options = plan::Options { zones, images: config.images.clone() };
         // Whether the modules are built is said once, by the control plane's start.
         let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), dir.modules().join(format!("{name}.wasm")))).collect();
-        let sources = Sources(config.paths.iter().cloned().chain([dir.applied()]).collect());
+        let own = Sources(config.paths.clone());
+        let sources = Sources(own.0.iter().cloned().chain([dir.applied()]).collect());
         let (names, resolved) = watch::channel(dns::Names::default());
         dns::serve(resolved).await?;
         let shared = Arc::new(Shared { config, dir: dir.clone(), network, say, changed: Arc::new(Notify::new()) });
         let (seen, shown) = watch::channel(Seen::default());
-        let control = Control {
-            shared: shared.clone(),
-            seen: shown,
-            applied: Mutex::new(Applied::new(dir)),
-            runtime: tokio::runtime::Handle::current(),
-        };
+        let mesh = mesh::Options { domain: DOMAIN.into(), modules };
+        let applied = Arc::new(Mutex::new(Applied::new(&dir, own, mesh.clone())));
+        let control = Control { shared: shared.clone(), seen: shown, applied: applied.clone(), runtime: tokio::runtime::Handle::current() };
         control::listen(control)?;
         Ok(Runner {
             shared,
             outer,
             options,
-            mesh: mesh::Options { domain: DOMAIN.into(), modules },
+            mesh,
             sources,
-            objects: Objects::default(),
+            applied,
             plan: Plan::default(),
             pods: BTreeMap::new(),
             pod_ips: Pool::pods(),
@@ -194,13 +191,14 @@ impl Runner {
 
     /// Reads the files and plans anew.
     fn follow_files(&mut self) -> Result<()> {
-        let texts = self.sources.read();
-        let mut read = read(&texts.files);
-        let mut findings = texts.findings;
-        findings.append(&mut read.findings);
-        self.objects = self.objects.update(read);
-        findings.append(&mut mesh::build(&self.objects, &self.mesh).1);
-        self.plan = plan::plan(&self.objects, &self.options);
+        let (objects, mut findings, said) = {
+            let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+            let (findings, said) = applied.follow()?;
+            (applied.in_force(), findings, said)
+        };
+        said.into_iter().for_each(|line| self.line(line));
+        findings.append(&mut mesh::build(&objects, &self.mesh).1);
+        self.plan = plan::plan(&objects, &self.options);
         let findings = findings.iter().filter(|finding| finding.severity >= Severity::Warning).map(ToString::to_string);
         self.tell(findings.chain(self.plan.notes.clone()).collect());
         self.addresses = cluster::addresses(&self.plan.services, &self.addresses, &mut self.service_ips);

@@ -102,6 +102,8 @@ pub struct Read {
     pub rejected: Vec<Rejected>,
     /// What a `deletionTimestamp` removed: no last good state of it comes back.
     pub deleted: BTreeSet<Key>,
+    /// Objects of kinds that Weir does not read.
+    pub ignored: Vec<String>,
     /// The files in their order: later ones override earlier ones.
     pub files: Vec<PathBuf>,
 }
@@ -109,7 +111,7 @@ pub struct Read {
 /// An object, or a whole file, that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// The file is no YAML: all its objects keep their last good state.
+    /// The file is no YAML, or the file or folder cannot be read: all its objects keep their last good state.
     File(PathBuf),
     /// The object is not valid.
     Object(Key),
@@ -121,12 +123,17 @@ pub struct Objects {
     by_key: BTreeMap<Key, Arc<Object>>,
 }
 
+/// An object's name as messages have it.
+fn shown(kind: &str, namespace: &str, name: &str) -> String {
+    match namespace {
+        "" => format!("{kind} {name}"),
+        namespace => format!("{kind} {namespace}/{name}"),
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.namespace.as_str() {
-            "" => write!(f, "{} {}", self.kind, self.name),
-            namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
-        }
+        f.write_str(&shown(self.kind, &self.namespace, &self.name))
     }
 }
 
@@ -162,7 +169,7 @@ impl Objects {
         let is_rejected = |key: &Key, object: &Object| {
             read.rejected.iter().any(|rejected| match rejected {
                 Rejected::Object(other) => other == key,
-                Rejected::File(path) => object.source == *path,
+                Rejected::File(path) => object.source.starts_with(path),
             })
         };
         for (key, object) in self.by_key.iter().filter(|(key, object)| is_rejected(key, object) && !read.deleted.contains(key)) {
@@ -174,8 +181,41 @@ impl Objects {
         Objects { by_key }
     }
 
+    /// Says of what was rejected that it stays as it was `before`, where it does.
+    pub fn note_kept(&self, before: &Objects, findings: &mut [Finding]) {
+        let same = |key: &Key, object: &Arc<Object>| before.get(key).is_some_and(|before| Arc::ptr_eq(before, object));
+        let kept: Vec<_> = self.by_key.iter().filter(|(key, object)| same(key, object)).collect();
+        for finding in findings.iter_mut().filter(|finding| finding.severity == Severity::Error) {
+            if finding.object.is_empty() && kept.iter().any(|(_, object)| object.source.starts_with(&finding.place.file)) {
+                finding.message.push_str("; what the file said before stays in force");
+            } else if kept.iter().any(|(key, _)| key.to_string() == finding.object) {
+                finding.message.push_str("; what the object said before stays in force");
+            }
+        }
+    }
+
+    /// The same with other objects in the place of their namesakes; a key with none is removed.
+    pub fn with<'a>(&self, layer: impl IntoIterator<Item = (&'a Key, Option<&'a Arc<Object>>)>) -> Objects {
+        let mut by_key = self.by_key.clone();
+        for (key, object) in layer {
+            match object {
+                Some(object) => drop(by_key.insert(key.clone(), object.clone())),
+                None => drop(by_key.remove(key)),
+            }
+        }
+        Objects { by_key }
+    }
+
+    /// The object of this key.
+    pub fn get(&self, key: &Key) -> Option<&Arc<Object>> {
+        self.by_key.get(key)
+    }
+
     /// All objects, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.by_key.values()
     }
 }
+
+#[cfg(test)]
+mod tests;

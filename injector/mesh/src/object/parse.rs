@@ -106,7 +106,7 @@ fn typed<T: DeserializeOwned>(value: Value, at: &str, report_unknown: bool, prob
         Ok(parsed) => Some(parsed),
         Err(error) => {
             let path = join(&track.path().to_string());
-            problems.add(Severity::Error, &path, format!("{error}; what the object said before stays in force"));
+            problems.add(Severity::Error, &path, error.to_string());
             None
         }
     }

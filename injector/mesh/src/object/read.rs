@@ -3,7 +3,7 @@
 use super::kept::kept;
 use super::parse::{known_kind, parse};
 use super::yaml::{self, Document};
-use super::{Key, Object, Positions, Read, Rejected, SourceFile, finding};
+use super::{Key, Object, Positions, Read, Rejected, SourceFile, finding, shown};
 use crate::finding::{Finding, Place, Severity};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,7 @@ pub fn read(files: &[SourceFile]) -> Read {
         objects,
         findings: reader.findings,
         rejected: reader.rejected,
+        ignored: reader.ignored,
         deleted: deleted.into_iter().map(|object| object.key).collect(),
         files: files.iter().map(|file| file.path.clone()).collect(),
     }
@@ -36,6 +37,7 @@ struct Reader {
     objects: BTreeMap<Key, Object>,
     findings: Vec<Finding>,
     rejected: Vec<Rejected>,
+    ignored: Vec<String>,
     ignored_kinds: BTreeSet<String>,
 }
 
@@ -60,7 +62,7 @@ impl Reader {
                     object: String::new(),
                     field: String::new(),
                     place,
-                    message: format!("this is not YAML: {}; what the file said before stays in force", error.message),
+                    message: format!("this is not YAML: {}", error.message),
                     snippet: error.snippet,
                 });
             }
@@ -87,6 +89,9 @@ impl Reader {
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
         let (api_version, kind) = (text("/apiVersion"), text("/kind"));
         let Some(known) = known_kind(&api_version, &kind) else {
+            if !api_version.is_empty() && !kind.is_empty() {
+                self.ignored.push(shown(&kind, &text("/metadata/namespace"), &text("/metadata/name")));
+            }
             self.unknown_kind(&place, &api_version, &kind);
             return;
         };
@@ -118,8 +123,13 @@ impl Reader {
             let message = format!("the object stands in {} too; the later one counts", earlier.place);
             self.findings.push(object.finding(Severity::Warning, None, "metadata.name", message));
         }
-        // A later good state takes the place of an earlier broken one.
-        self.rejected.retain(|rejected| *rejected != Rejected::Object(object.key.clone()));
+        // A later good state takes the place of an earlier broken one, and nobody needs to mend that.
+        let rejected = Rejected::Object(object.key.clone());
+        if self.rejected.contains(&rejected) {
+            self.rejected.retain(|other| *other != rejected);
+            let name = object.key.to_string();
+            self.findings.retain(|finding| finding.severity < Severity::Error || finding.object != name);
+        }
         self.objects.insert(object.key.clone(), object);
     }
 

@@ -29,7 +29,7 @@ fn wasm_plugin(spec: &WasmPlugin, problems: &mut Problems) {
     }
     if let Some(Err(error)) = plugin::own_policy(spec) {
         let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
-        problems.error(&field, &format!("{}; the policy that was there before stays in force", error.expected));
+        problems.error(&field, &error.expected);
     }
 }
 
