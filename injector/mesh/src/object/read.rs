@@ -40,20 +40,22 @@ struct Reader {
 impl Reader {
     fn file(&mut self, file: &SourceFile) {
         let place = Place { file: file.path.clone(), line: 0, column: 0 };
-        match yaml::documents(&file.text) {
-            Ok(documents) => documents.into_iter().for_each(|document| self.document(&place, document)),
-            Err(error) => {
-                let place = Place { line: error.line, column: error.column, ..place };
-                self.rejected.push(Rejected::File(file.path.clone()));
-                self.findings.push(Finding {
-                    severity: Severity::Error,
-                    code: Some("IST0106"),
-                    object: String::new(),
-                    field: String::new(),
-                    place,
-                    message: format!("this is not YAML: {}; what the file said before stays in force", error.message),
-                    snippet: error.snippet,
-                });
+        for document in yaml::documents(&file.text) {
+            match document {
+                Ok(document) => self.document(&place, document),
+                Err(error) => {
+                    // Which objects the document held is not known.
+                    self.rejected.push(Rejected::File(file.path.clone()));
+                    self.findings.push(Finding {
+                        severity: Severity::Error,
+                        code: Some("IST0106"),
+                        object: String::new(),
+                        field: String::new(),
+                        place: Place { line: error.line, column: error.column, ..place.clone() },
+                        message: format!("this is not YAML: {}; what the file said before stays in force", error.message),
+                        snippet: error.snippet,
+                    });
+                }
             }
         }
     }
