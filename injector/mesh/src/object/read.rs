@@ -2,7 +2,7 @@
 
 use super::parse::{known_kind, parse};
 use super::yaml::{self, Document};
-use super::{Key, Object, Positions, Read, Rejected, SourceFile, finding};
+use super::{Key, Object, Positions, Read, Rejected, SourceFile, finding, validate};
 use crate::finding::{Finding, Place, Severity};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,9 +89,7 @@ impl Reader {
         };
         let key = Key { kind: known, namespace, name: text("/metadata/name") };
         let mut problems = Problems { key: &key, place: &place, positions: &positions, found: Vec::new() };
-        if key.name.is_empty() {
-            problems.add(Severity::Error, "metadata.name", "the object needs a name".into());
-        }
+        validate::key(&key, &mut problems);
         let parsed = parse(known, &api_version, value, &mut problems);
         let rejected = problems.found.iter().any(|finding| finding.severity == Severity::Error);
         self.findings.append(&mut problems.found);

@@ -6,7 +6,8 @@ use super::{Fault, names};
 /// What makes a class behind a `\`.
 pub(super) const PERL: &[u8] = b"dDsSwW";
 const POSIX: [&[u8]; 14] = [
-    b"alnum", b"alpha", b"ascii", b"blank", b"cntrl", b"digit", b"graph", b"lower", b"print", b"punct", b"space", b"upper", b"word", b"xdigit",
+    b"alnum", b"alpha", b"ascii", b"blank", b"cntrl", b"digit", b"graph", b"lower", b"print", b"punct", b"space", b"upper", b"word",
+    b"xdigit",
 ];
 
 /// After `[`.
@@ -62,7 +63,11 @@ pub(super) fn unicode(cursor: &mut Cursor) -> Result<bool, Fault> {
         name
     };
     let is_known = std::str::from_utf8(name).is_ok_and(names::is_unicode_group);
-    if is_known { Ok(true) } else { Err(r"RE2 knows \p{...} of general categories (Lu, Nd) and scripts (Greek) alone, in exactly this case") }
+    if is_known {
+        Ok(true)
+    } else {
+        Err(r"RE2 knows \p{...} of general categories (Lu, Nd) and scripts (Greek) alone, in exactly this case")
+    }
 }
 
 fn member(cursor: &mut Cursor) -> Result<u8, Fault> {
