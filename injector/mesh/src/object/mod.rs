@@ -7,6 +7,7 @@ pub mod gateway;
 mod parse;
 mod read;
 mod regex;
+mod unsupported;
 mod validate;
 pub mod virtual_service;
 pub mod wasm_plugin;
