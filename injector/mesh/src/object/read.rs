@@ -220,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_read_whatever_stands_above_it() {
+        let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: a}\n";
+        for (above, errors) in [("{~: a}", 0), ("{a: .nan}", 0), ("{a: 1, a: 2}", 1)] {
+            let read = one(&format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {above}\n{rule}"));
+            assert_eq!((read.findings.len(), read.rejected.len(), read.objects.len()), (errors, errors, 1), "{above}");
+        }
+    }
+
+    #[test]
     fn a_last_good_state_stands_where_its_file_stands() {
         let host = |name: &str| {
             format!("apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: d}}\nspec: {{host: {name}}}\n")

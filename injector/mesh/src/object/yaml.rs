@@ -79,11 +79,25 @@ fn yaml_error(text: &str, error: &serde_saphyr::Error) -> YamlError {
         Some(found) => format!("  {found}\n  {}^", " ".repeat(column.saturating_sub(1))),
         None => String::new(),
     };
-    let message = error.to_string();
-    let message = message.lines().next().unwrap_or_default();
-    // Advice to programs, not to users.
-    let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
-    YamlError { line, column, message: message.strip_prefix("error: ").unwrap_or(message).to_string(), snippet }
+    YamlError { line, column, message: in_plain_words(&error.to_string()), snippet }
+}
+
+/// The library speaks to programmers, and names the place once more.
+fn in_plain_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("duplicate mapping key", "a key stands twice"),
+        ("expected string scalar", "a key is a list or a map"),
+        ("recursive references", "an alias stands inside of what it stands for"),
+        ("cannot deserialize tagged scalar", "Kubernetes does not read this tag"),
+        ("invalid u64", "the value is none of its tag's"),
+        ("invalid floating point", "the value is none of its tag's"),
+    ];
+    let first = message.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    match WORDS.iter().find(|(theirs, _)| first.starts_with(theirs)) {
+        Some((_, ours)) => (*ours).into(),
+        None => first.split(" at line ").next().unwrap_or(first).into(),
+    }
 }
 
 fn document(node: Spanned<Node>) -> Document {
@@ -231,7 +245,7 @@ mod tests {
     fn a_broken_document_does_not_take_the_others_with_it() {
         let found = documents("a: 1\n---\nb: 1\nb: 2\n---\nc: 3\n");
         let found: Vec<_> = found.into_iter().map(|found| found.map(|document| document.value)).collect();
-        let error = YamlError { line: 4, column: 1, message: "duplicate mapping key: b".into(), snippet: "  b: 2\n  ^".into() };
+        let error = YamlError { line: 4, column: 1, message: "a key stands twice".into(), snippet: "  b: 2\n  ^".into() };
         assert_eq!(found, [Ok(json!({"a": 1})), Err(error), Ok(json!({"c": 3}))]);
         let found = documents("a: 1\n---\nb: [1\n---\nc: 3\n");
         assert!(found[0].is_ok() && found[1].is_err(), "{found:?}");
@@ -255,6 +269,21 @@ mod tests {
         let error = documents("a:\n  b: [1, 2\nc: 3\n").remove(0).unwrap_err();
         assert!(error.line >= 2, "{error:?}");
         assert!(error.snippet.contains('^'), "{error:?}");
+    }
+
+    #[test]
+    fn speaks_of_yaml_not_of_rust() {
+        for (text, expected) in [
+            ("a: 1\na: 2", "a key stands twice"),
+            ("? [a]\n: b", "a key is a list or a map"),
+            ("a: &x [*x]", "an alias stands inside of what it stands for"),
+            ("a: !!timestamp 2001-01-01", "Kubernetes does not read this tag"),
+            ("a: !!int x", "the value is none of its tag's"),
+            ("a: *x", "alias references unknown anchor"),
+            ("a: 'x", "unclosed quote"),
+        ] {
+            assert_eq!(documents(text).remove(0).unwrap_err().message, expected, "{text}");
+        }
     }
 
     proptest! {
