@@ -13,7 +13,7 @@ FOR ?=
 build: needs wasm envoy
 	cargo build -p weir -p weir-tests
 
-demo: build
+demo: build wasm-test
 	target/debug/demo $(if $(FOR),--for $(FOR))
 
 test: build wasm-test
