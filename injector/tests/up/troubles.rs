@@ -67,11 +67,11 @@ spec:
 fn a_pod_that_loses_its_namespaces_is_made_again() {
     let mesh = Mesh::start(&(deployment("web", "v1", 1) + &service("web")), &[]);
     let ip = mesh.pod("web-0")["ip"].clone();
-    let pid = || mesh.pod("web-0")["containers"][0]["pid"].clone();
-    let before = pid();
+    let before = mesh.pod("web-0")["containers"][0]["pid"].clone();
     let processes = mesh.processes();
     processes.iter().find(|process| process.command().starts_with("weir inside pause")).unwrap().kill();
-    eventually(Duration::from_secs(10), "it runs again", || mesh.pod("web-0")["ready"] == true && pid() != before);
+    let runs_again = |pod: serde_json::Value| pod["ready"] == true && pod["containers"][0]["pid"] != before;
+    eventually(Duration::from_secs(10), "it runs again", || runs_again(mesh.pod("web-0")));
     assert!(mesh.said().contains("web-0: its namespaces are lost; it is tried again"), "{}", mesh.said());
     assert_eq!(mesh.pod("web-0")["ip"], ip);
     assert_eq!(mesh.ask("web-0", "http://web:8080/")["pod"], "web-0");
