@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_mesh::finding::{Finding, Severity};
 use weir_mesh::mesh::Options;
+use weir_mesh::object::Objects;
 
 /// Check objects in files: findings with file and line, exit code 1 if one is an error.
 #[derive(Debug, clap::Args)]
@@ -40,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let files = texts.files.len();
     // Whether the modules are built is no matter of the objects.
     let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), PathBuf::from(format!("{name}.wasm")))).collect();
-    let world = World::new(None, texts, &Options { domain: DOMAIN.to_string(), modules });
+    let world = World::new(&Objects::default(), texts, &Options { domain: DOMAIN.to_string(), modules });
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text => {
@@ -50,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&world.findings)?)?,
     }
-    eprintln!("{}", summary(&world.findings, world.objects(), files));
+    eprintln!("{}", summary(&world.findings, world.objects.iter().count(), files));
     let failed = world.findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

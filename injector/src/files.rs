@@ -1,7 +1,9 @@
 //! The user's objects in files: which files there are, and their text.
 
+pub mod state;
 pub mod watch;
 
+use anyhow::{Context, Result};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use weir_mesh::finding::{Finding, Place, Severity};
@@ -40,7 +42,7 @@ impl Sources {
 
 impl Texts {
     fn folder(&mut self, folder: &Path) {
-        let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>) {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(folder, &error),
         };
@@ -73,6 +75,14 @@ impl Texts {
             snippet: String::new(),
         });
     }
+}
+
+/// Writes a file so that a reader sees all of it or what was there before.
+pub fn write_atomically(path: &Path, text: &str) -> Result<()> {
+    let name = path.file_name().context("a file has a name")?.to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.new"));
+    std::fs::write(&temporary, text).with_context(|| format!("writing {}", temporary.display()))?;
+    std::fs::rename(&temporary, path).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Whether a folder's entry is a manifest. Hidden files are an editor's.

@@ -5,6 +5,7 @@ use crate::ads::listen;
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::files::Sources;
+use crate::files::state::State;
 use crate::files::watch::Watch;
 use crate::modules;
 use crate::telemetry;
@@ -32,6 +33,9 @@ pub struct Args {
     /// Unix socket to listen on as well
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Folder where the objects in force are kept, so that one that is broken at the next start is served as it last was
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Folder with weir-canary.wasm and weir-locality.wasm; else $WEIR_MODULES, else `modules` beside this program or its folder
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
@@ -65,14 +69,16 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     }
 
     let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules) };
-    let world = World::new(None, texts, &options);
+    let state = args.state.as_deref().map(State::within).transpose()?;
+    let before = state.as_ref().map(State::load).unwrap_or_default();
+    let world = World::new(&before, texts, &options);
     engine::report(&[], &world.findings);
     let address = listener.local_addr()?;
-    tracing::info!(objects = world.objects(), "serving ADS on {address}");
+    tracing::info!(objects = world.objects.iter().count(), "serving ADS on {address}");
     let (publish, world) = watch::channel(Arc::new(world));
     let ads = Ads { world, nodes: Nodes::default() };
 
-    let engine = engine::run(sources, watch, options, publish);
+    let engine = engine::run(sources, watch, options, state, publish);
     let unix = async {
         match socket {
             Some(socket) => listen::serve_unix(socket, ads.clone()).await,

@@ -44,4 +44,5 @@ async fn edits_of_the_users_files_are_in_force_soon() {
     copy_files(&project(CANARY), copy.path()).unwrap();
     let mesh = Up::start(&[&copy.path().display().to_string()]).unwrap();
     edits::are_in_force_soon(&mesh, &copy.path().join("traffic.yaml")).await.unwrap().check();
+    edits::broken_outlive_a_restart(&mesh, &copy.path().join("traffic.yaml")).await.unwrap().check();
 }

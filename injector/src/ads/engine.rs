@@ -1,5 +1,6 @@
 //! Turns the files into what each node is told, anew after every change.
 
+use crate::files::state::State;
 use crate::files::watch::Watch;
 use crate::files::{Sources, Texts};
 use std::collections::HashMap;
@@ -18,7 +19,8 @@ type Built = OnceCell<Option<Arc<Snapshot>>>;
 #[derive(Debug)]
 pub struct World {
     files: Vec<SourceFile>,
-    objects: Objects,
+    /// The objects in force.
+    pub objects: Objects,
     builder: Arc<Builder>,
     /// What is wrong, sorted by place.
     pub findings: Vec<Finding>,
@@ -28,12 +30,12 @@ pub struct World {
 }
 
 impl World {
-    /// The world of these files; objects that cannot be read stay as they were in `before`.
-    pub fn new(before: Option<&World>, texts: Texts, options: &Options) -> World {
+    /// The world of these files; objects that cannot be read stay as they were `before`.
+    pub fn new(before: &Objects, texts: Texts, options: &Options) -> World {
         let mut read = object::read(&texts.files);
         let mut findings = texts.findings;
         findings.append(&mut read.findings);
-        let objects = before.map(|world| &world.objects).unwrap_or(&Objects::default()).update(read);
+        let objects = before.update(read);
         let (mesh, mut more) = mesh::build(&objects, options);
         findings.append(&mut more);
         findings.sort_by(|a, b| (&a.place, &a.object, &a.field).cmp(&(&b.place, &b.object, &b.field)));
@@ -46,11 +48,6 @@ impl World {
             snapshots: Mutex::default(),
             builds: Arc::new(Semaphore::new(processors)),
         }
-    }
-
-    /// How many objects are in force.
-    pub fn objects(&self) -> usize {
-        self.objects.iter().count()
     }
 
     /// What `node` is told; none for a node that is no pod of the mesh (yet, or no more): it is told nothing and keeps what it has.
@@ -75,7 +72,7 @@ impl World {
 impl World {
     /// A world that tells these nodes these snapshots.
     pub fn of(snapshots: impl IntoIterator<Item = (Node, Arc<Snapshot>)>) -> World {
-        let world = World::new(None, Texts::default(), &Options { domain: String::new(), modules: Default::default() });
+        let world = World::new(&Objects::default(), Texts::default(), &Options { domain: String::new(), modules: Default::default() });
         let cells = snapshots
             .into_iter()
             .map(|(node, snapshot)| (node, Arc::new(OnceCell::new_with(Some(Some(snapshot).filter(|it| !it.resources.is_empty()))))));
@@ -84,8 +81,10 @@ impl World {
     }
 }
 
-/// Rebuilds the world whenever the files change, until nobody listens.
-pub async fn run(sources: Sources, mut watch: Watch, options: Options, publish: watch::Sender<Arc<World>>) {
+/// Rebuilds the world whenever the files change, until nobody listens; what is in force is written to `state`.
+pub async fn run(sources: Sources, mut watch: Watch, options: Options, state: Option<State>, publish: watch::Sender<Arc<World>>) {
+    let first = publish.borrow().clone();
+    save(state.as_ref(), first).await;
     while !publish.is_closed() {
         watch.changed().await;
         let (sources, options, before) = (sources.clone(), options.clone(), publish.borrow().clone());
@@ -93,18 +92,29 @@ pub async fn run(sources: Sources, mut watch: Watch, options: Options, publish: 
             let start = std::time::Instant::now();
             let texts = sources.read();
             let same = same(&texts.files, &before.files) && texts.findings.is_empty();
-            (!same).then(|| World::new(Some(&before), texts, &options)).inspect(|world| {
+            (!same).then(|| World::new(&before.objects, texts, &options)).inspect(|world| {
                 report(&before.findings, &world.findings);
-                tracing::info!(objects = world.objects(), took = ?start.elapsed(), "the files changed");
+                tracing::info!(objects = world.objects.iter().count(), took = ?start.elapsed(), "the files changed");
             })
         });
         match rebuilt.await {
             Ok(Some(world)) => {
-                publish.send_replace(Arc::new(world));
+                let world = Arc::new(world);
+                publish.send_replace(world.clone());
+                save(state.as_ref(), world).await;
             }
             Ok(None) => {}
             Err(error) => tracing::error!("reading the files failed, the last state stays: {error}"),
         }
+    }
+}
+
+/// Not before the nodes are told: they do not wait for a disk.
+async fn save(state: Option<&State>, world: Arc<World>) {
+    let Some(state) = state.cloned() else { return };
+    let saved = tokio::task::spawn_blocking(move || state.save(&world.objects)).await;
+    if let Err(error) = saved.map_err(Into::into).flatten() {
+        tracing::warn!("the objects in force are not written, a control plane that starts again may lack some: {error:#}");
     }
 }
 
@@ -142,8 +152,8 @@ mod tests {
         let sources = Sources(vec![folder.path().to_path_buf()]);
         let watch = Watch::new(&sources);
         let options = Options { domain: "cluster.local".into(), modules: Default::default() };
-        let (publish, mut worlds) = watch::channel(Arc::new(World::new(None, sources.read(), &options)));
-        let engine = tokio::spawn(run(sources, watch, options, publish));
+        let (publish, mut worlds) = watch::channel(Arc::new(World::new(&Objects::default(), sources.read(), &options)));
+        let engine = tokio::spawn(run(sources, watch, options, None, publish));
         let names = |world: &World| world.objects.iter().map(|object| object.key.name.clone()).collect::<Vec<_>>();
         let mut edit = async |text: String| {
             std::fs::write(&file, text).unwrap();
@@ -155,5 +165,22 @@ mod tests {
         assert_eq!(edit("a: [".into()).await, (vec!["two".to_string()], 1));
         assert_eq!(edit(service("three")).await, (vec!["three".to_string()], 0));
         drop(engine);
+    }
+
+    #[tokio::test]
+    async fn a_control_plane_that_starts_while_a_file_is_broken_serves_its_last_good_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        let state = State::within(&folder.path().join("state")).unwrap();
+        let service = "{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {ports: [{port: 80}]}}\n";
+        let options = Options { domain: "cluster.local".into(), modules: Default::default() };
+        let sources = Sources(vec![file.clone()]);
+        for text in [service, "a: [", "a: ["] {
+            std::fs::write(&file, text).unwrap();
+            let world = World::new(&state.load(), sources.read(), &options);
+            let names: Vec<_> = world.objects.iter().map(|object| object.key.name.clone()).collect();
+            assert_eq!((names, world.findings.len()), (vec!["one".to_string()], usize::from(text != service)), "{text}");
+            save(Some(&state), Arc::new(world)).await;
+        }
     }
 }

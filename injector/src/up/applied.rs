@@ -1,7 +1,7 @@
 //! What `weir apply -f` and `weir delete -f` leave: files that the control plane and the runner read after the user's own.
 
-use super::cluster::write_atomically;
 use super::rundir::RunDir;
+use crate::files::write_atomically;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -6,12 +6,12 @@ use super::plan::container::PROXY;
 use super::plan::{Address, Service, selects};
 use super::pod::{Handle, Phase};
 use super::rundir::RunDir;
-use anyhow::{Context, Result};
+use crate::files::write_atomically;
+use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 /// Where ClusterIPs begin: 198.19.0.0/16.
 const FIRST_CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 1);
@@ -163,14 +163,6 @@ impl Files {
         }
         Ok(())
     }
-}
-
-/// Writes a file so that a reader sees all of it or what was there before.
-pub fn write_atomically(path: &Path, text: &str) -> Result<()> {
-    let name = path.file_name().context("a file has a name")?.to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.new"));
-    std::fs::write(&temporary, text).with_context(|| format!("writing {}", temporary.display()))?;
-    std::fs::rename(&temporary, path).with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]

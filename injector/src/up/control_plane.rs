@@ -20,6 +20,7 @@ pub fn start(config: &Config, dir: &RunDir, say: mpsc::UnboundedSender<String>) 
     command.extend(sources.flat_map(|path| ["--files".into(), path.into_os_string()]));
     command.extend(["--ads".into(), format!("{RUNNER}:{ADS_PORT}").into()]);
     command.extend(["--socket".into(), dir.serve_socket().into_os_string()]);
+    command.extend(["--state".into(), dir.state().into_os_string()]);
     command.extend(["--modules".into(), dir.modules().into_os_string()]);
     let program = Program {
         name: "weir serve".into(),

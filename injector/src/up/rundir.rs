@@ -37,6 +37,11 @@ impl RunDir {
         self.0.join("cluster")
     }
 
+    /// What the control plane keeps between its starts.
+    pub fn state(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
     /// The filters' modules, for the control plane.
     pub fn modules(&self) -> PathBuf {
         self.0.join("modules")
@@ -97,7 +102,7 @@ impl Owned {
         for stale in [dir.control(), dir.serve_socket()] {
             let _ = std::fs::remove_file(stale);
         }
-        for folder in [dir.applied(), dir.cluster(), dir.modules(), dir.0.join("logs"), dir.0.join("pods")] {
+        for folder in [dir.applied(), dir.cluster(), dir.state(), dir.modules(), dir.0.join("logs"), dir.0.join("pods")] {
             let _ = std::fs::remove_dir_all(&folder);
             std::fs::create_dir_all(folder)?;
         }

@@ -8,6 +8,7 @@ use hyper::Request;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use weir_sample::client::Client;
+use weir_sample::load::{Config, Load};
 
 /// How many edits are timed.
 const EDITS: usize = 20;
@@ -43,5 +44,39 @@ pub async fn are_in_force_soon(mesh: &Up, traffic: &Path) -> Result<Figure> {
         "median at most 300 ms",
         measured,
         median <= IN_FORCE,
+    ))
+}
+
+/// A file that is broken while the control plane starts again, under load: what it said last stays in force, and it can be mended.
+pub async fn broken_outlive_a_restart(mesh: &Up, traffic: &Path) -> Result<Figure> {
+    let good = std::fs::read_to_string(traffic)?;
+    let load = Load::start(Config { duration: Some(Duration::from_secs(60)), rate: Some(200.0), ..mesh.load(canary::URL) })?;
+    std::fs::write(traffic, good.clone() + "x: [\n")?;
+    mesh.says(&["traffic.yaml", "not YAML"]).await?;
+    let before = mesh.control_plane()?;
+    mesh.kill_control_plane()?;
+    let synced = wait_for("all nodes to be told by the next control plane", Duration::from_secs(20), async || {
+        let status = mesh.ask(&["proxy-status"]).ok().filter(|_| mesh.control_plane().is_ok_and(|now| now != before))?;
+        let nodes = || status.lines().filter(|line| line.contains("-0."));
+        (nodes().count() > 0 && nodes().all(|line| line.contains("SYNCED") && !line.contains("STALE"))).then_some(status.clone())
+    })
+    .await?;
+    ensure!(synced.contains("not YAML"), "the broken file is named again: {synced}");
+    let broken = mesh.count(canary::URL, 200, &["/colour"]).await?;
+    std::fs::write(traffic, good.replace("subset: stable\n          weight", "subset: canary\n          weight"))?;
+    let mended = wait_for("the mended file", super::IN_FORCE, async || {
+        let report = mesh.count(canary::URL, 50, &["/colour"]).await.ok()?;
+        (report.values.get("green") == Some(&50)).then_some(())
+    })
+    .await;
+    std::fs::write(traffic, good)?;
+    let report = load.stop().await;
+    let kept = report.failed == 0 && report.statuses.len() == 1 && broken.statuses.get("200") == Some(&200) && mended.is_ok();
+    let measured = format!("{:?} of {} failed {}; {mended:?}", report.statuses, report.requests, report.failed);
+    Ok(Figure::new(
+        "a file broken, then the control plane killed and restarted under load",
+        "0 failed, mending takes effect",
+        measured,
+        kept,
     ))
 }

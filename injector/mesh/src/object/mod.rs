@@ -4,6 +4,7 @@ pub mod destination_rule;
 mod duration;
 mod format;
 pub mod gateway;
+mod kept;
 mod parse;
 mod read;
 mod regex;
@@ -14,6 +15,7 @@ pub mod wasm_plugin;
 mod yaml;
 
 pub use duration::Span;
+pub use kept::{Kept, keep};
 pub use read::read;
 pub use yaml::Positions;
 
@@ -22,6 +24,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::networking::v1::IPAddress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -54,10 +57,14 @@ pub struct Object {
     pub key: Key,
     /// `metadata`.
     pub meta: ObjectMeta,
-    /// Where its document starts.
+    /// The file that it was read from.
+    pub source: PathBuf,
+    /// Where its user wrote it: the source, unless that holds it for another file.
     pub place: Place,
     /// Where its fields stand.
     pub positions: Positions,
+    /// All that it says, as read.
+    pub value: Value,
     /// The kind and what it says.
     pub kind: Kind,
 }
@@ -150,13 +157,13 @@ impl Objects {
     /// state stands where its file stands: it gives way to a later file's object, not to an earlier one's.
     pub fn update(&self, read: Read) -> Objects {
         let order: BTreeMap<&PathBuf, usize> = read.files.iter().enumerate().map(|(i, path)| (path, i)).collect();
-        let place = |object: &Object| order.get(&object.place.file).copied();
+        let place = |object: &Object| order.get(&object.source).copied();
         let mut by_key: BTreeMap<Key, Arc<Object>> =
             read.objects.into_iter().map(|object| (object.key.clone(), Arc::new(object))).collect();
         let is_rejected = |key: &Key, object: &Object| {
             read.rejected.iter().any(|rejected| match rejected {
                 Rejected::Object(other) => other == key,
-                Rejected::File(path) => object.place.file == *path,
+                Rejected::File(path) => object.source == *path,
             })
         };
         for (key, object) in self.by_key.iter().filter(|(key, object)| is_rejected(key, object) && !read.deleted.contains(key)) {

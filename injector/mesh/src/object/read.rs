@@ -1,11 +1,13 @@
 //! Files in, typed objects out, with what is wrong named by file, line and field.
 
+use super::kept::kept;
 use super::parse::{known_kind, parse};
 use super::yaml::{self, Document};
 use super::{Key, Object, Positions, Read, Rejected, SourceFile, finding, validate};
 use crate::finding::{Finding, Place, Severity};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Kinds without a namespace.
 const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "IPAddress"];
@@ -39,10 +41,17 @@ struct Reader {
 
 impl Reader {
     fn file(&mut self, file: &SourceFile) {
+        if let Some(kept) = kept(&file.text) {
+            for kept in kept {
+                let positions = kept.positions();
+                self.object(&kept.source, &kept.file, kept.object, positions);
+            }
+            return;
+        }
         let place = Place { file: file.path.clone(), line: 0, column: 0 };
         for document in yaml::documents(&file.text) {
             match document {
-                Ok(document) => self.document(&place, document),
+                Ok(document) => self.document(&file.path, document),
                 Err(error) => {
                     // Which objects the document held is not known.
                     self.rejected.push(Rejected::File(file.path.clone()));
@@ -60,22 +69,23 @@ impl Reader {
         }
     }
 
-    fn document(&mut self, place: &Place, document: Document) {
+    fn document(&mut self, file: &Path, document: Document) {
         let Document { mut value, positions } = document;
         if value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"))
             && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take)
         {
             for (i, item) in items.into_iter().enumerate() {
-                self.object(place, item, positions.below(&format!("items[{i}]")));
+                self.object(file, file, item, positions.below(&format!("items[{i}]")));
             }
             return;
         }
-        self.object(place, value, positions);
+        self.object(file, file, value, positions);
     }
 
-    fn object(&mut self, file: &Place, value: Value, positions: Positions) {
+    /// Reads an object that its user wrote in `file`, and that was read from `source`.
+    fn object(&mut self, source: &Path, file: &Path, value: Value, positions: Positions) {
         let (line, column) = positions.find("");
-        let place = Place { line, column, ..file.clone() };
+        let place = Place { file: file.to_path_buf(), line, column };
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
         let (api_version, kind) = (text("/apiVersion"), text("/kind"));
         let Some(known) = known_kind(&api_version, &kind) else {
@@ -90,18 +100,20 @@ impl Reader {
         let key = Key { kind: known, namespace, name: text("/metadata/name") };
         let mut problems = Problems { key: &key, place: &place, positions: &positions, found: Vec::new() };
         validate::key(&key, &mut problems);
-        let parsed = parse(known, &api_version, value, &mut problems);
+        let parsed = parse(known, &api_version, value.clone(), &mut problems);
         let rejected = problems.found.iter().any(|finding| finding.severity == Severity::Error);
         self.findings.append(&mut problems.found);
         match parsed {
-            Some((meta, kind)) if !rejected => self.keep(Object { key, meta, place, positions, kind }),
+            Some((meta, kind)) if !rejected => {
+                self.keep(Object { key, meta, source: source.to_path_buf(), place, positions, value, kind });
+            }
             _ => self.rejected.push(Rejected::Object(key)),
         }
     }
 
     fn keep(&mut self, object: Object) {
         if let Some(earlier) = self.objects.get(&object.key)
-            && earlier.place.file.parent() == object.place.file.parent()
+            && earlier.source.parent() == object.source.parent()
         {
             let message = format!("the object stands in {} too; the later one counts", earlier.place);
             self.findings.push(object.finding(Severity::Warning, None, "metadata.name", message));

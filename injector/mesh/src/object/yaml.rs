@@ -33,7 +33,20 @@ pub struct YamlError {
     pub snippet: String,
 }
 
+impl FromIterator<(String, (usize, usize))> for Positions {
+    fn from_iter<I: IntoIterator<Item = (String, (usize, usize))>>(fields: I) -> Self {
+        Positions(fields.into_iter().collect())
+    }
+}
+
 impl Positions {
+    /// Each field's path and position, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, (usize, usize))> {
+        let mut fields: Vec<_> = self.0.iter().map(|(path, at)| (path.as_str(), *at)).collect();
+        fields.sort_unstable();
+        fields.into_iter()
+    }
+
     /// The positions of the part of the document at `path`.
     pub fn below(&self, path: &str) -> Positions {
         let relative = |full: &str| full.strip_prefix(path).map(|rest| rest.strip_prefix('.').unwrap_or(rest).to_string());
