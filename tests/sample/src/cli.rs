@@ -179,7 +179,7 @@ mod tests {
 
         assert!(parses(&["--url", "http://shop/", "--requests", "5"]));
         assert!(parses(&["--url", "http://shop/", "--requests", "5", "--duration", "2m", "--header", "x-zone:a"]));
-        assert!(!parses(&["--url", "http://shop/", "--duration", "2h"]));
+        assert!(!parses(&["--url", "http://shop/", "--duration", "2 parsecs"]));
         assert!(!parses(&["--url", "http://shop/"]));
         assert!(!parses(&["--requests", "5"]));
     }
