@@ -1,4 +1,4 @@
-# What Weir needs beyond rustup, Go, Python with pip, Node with npm, gcc, make and git, these targets install themselves.
+# What Weir needs beyond rustup, Python with pip, gcc, make and git, these targets install themselves; Node's npm makes modules smaller.
 
 include wasm.mk
 
@@ -13,7 +13,7 @@ FOR ?=
 build: needs wasm envoy
 	cargo build -p weir -p weir-tests
 
-demo: build
+demo: build wasm-test
 	target/debug/demo $(if $(FOR),--for $(FOR))
 
 test: build wasm-test

@@ -28,7 +28,8 @@ wasm-test: wasm
 	@$(call pack,target/wasm32-wasip1/wasm/weir_canary.wasm,target/modules-test/weir-canary.wasm,canary)
 
 wasm-target:
-	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1)" || rustup target add wasm32-wasip1
+	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1)" || rustup target add wasm32-wasip1 || \
+		{ echo "no target wasm32-wasip1: install Rust with rustup, or add the target to this Rust" >&2; exit 1; }
 
 # Tried once: without npm or the network the modules are a fifth larger.
 wasm-opt:

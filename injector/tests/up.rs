@@ -1,7 +1,11 @@
 //! `weir up` and its commands, with the real binary: what a user of one machine sees.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may")]
 
+#[path = "up/gateways.rs"]
+mod gateways;
 mod mesh;
+#[path = "up/troubles.rs"]
+mod troubles;
 
 use mesh::{Mesh, Process, eventually, line, outside, signal, weir};
 use rustix::process::Signal;
@@ -237,6 +241,8 @@ fn says_what_is_in_the_way() {
         (&["up", empty], None, "nothing to run: no Deployment, Pod or Gateway in"),
         (&["up", good, "--zones", "a,,b"], None, "a zone has no name"),
         (&["up", good, "--image", "app=no-such-program"], None, "there is no program no-such-program"),
+        (&["up", good, "--image", "app=/etc/passwd"], None, "/etc/passwd is not executable"),
+        (&["up", good], Some("/etc/passwd"), "ENVOY names /etc/passwd, which is not executable"),
         (&["up", good], Some("/no/envoy"), "ENVOY names /no/envoy, which is no file"),
         (&["get", "--run-dir", "/no/run"], None, "no mesh runs in /no/run"),
     ] {

@@ -2,10 +2,11 @@
 
 use crate::tools::{Process, family, processes_with, project, wait_for, weir};
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -30,19 +31,22 @@ pub struct Up {
 impl Up {
     /// Starts a mesh of manifests (paths in the project) and waits until all is ready.
     pub fn start(paths: &[&str]) -> Result<Up> {
-        Up::start_with(Command::new(weir()), paths, &[])
+        Up::start_with(Command::new(weir()), paths)
     }
 
-    /// The same with further arguments; `command` is how `weir` is started.
-    pub fn start_with(mut command: Command, paths: &[&str], more: &[&str]) -> Result<Up> {
+    /// The same; `command` is how `weir` is started.
+    pub fn start_with(mut command: Command, paths: &[&str]) -> Result<Up> {
         let dir = TempDir::with_prefix("weir-tests-")?;
-        command.arg("up").args(paths.iter().map(|path| project(path))).args(more).arg("--run-dir").arg(dir.path().join("run"));
+        command.arg("up").args(paths.iter().map(|path| project(path))).arg("--run-dir").arg(dir.path().join("run"));
         Up::run(command, dir)
     }
 
-    /// Runs a complete `weir up` and waits until all is ready; `dir` is a folder for what belongs to the run.
+    /// Runs a complete `weir up` and waits until all is ready; `dir` is a folder for what belongs to the run. The mesh ends with the
+    /// thread that calls this, however that ends.
     pub fn run(mut command: Command, dir: TempDir) -> Result<Up> {
         let command = command.args(["--output", "json"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // SAFETY: between fork and exec it makes one system call and no more.
+        unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?)) };
         let mut child = command.spawn().context("starting weir up")?;
         let (output, errors) = (child.stdout.take().context("stdout is piped")?, child.stderr.take().context("stderr is piped")?);
         let mut up = Up { child, dir, said: Arc::default(), view: Value::Null };

@@ -1,36 +1,15 @@
 //! What users read when their input is wrong, and that the rest goes on.
 
 use serde_json::Value;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+use weir_tests::scenario::analyze::{self, DEMOS, MISSPELT, demo_with, line_of};
 use weir_tests::scenario::canary;
-use weir_tests::tools::{copy_files, free_port, modules, project, texts, type_weir, wait_for, weir};
+use weir_tests::tools::{free_port, modules, project, texts, type_weir, wait_for, weir};
 use weir_tests::{Up, able};
 
-const DEMOS: [&str; 3] = ["deploy/demos/locality", "deploy/demos/canary", "deploy/demos/bookinfo"];
 const SOON: Duration = Duration::from_secs(5);
-
-/// A copy of the canary demo whose `traffic.yaml` is changed.
-fn demo_with(changes: &[(&str, &str)]) -> TempDir {
-    let copy = TempDir::with_prefix("weir-tests-").unwrap();
-    copy_files(&project("deploy/demos/canary"), copy.path()).unwrap();
-    let file = copy.path().join("traffic.yaml");
-    let mut text = std::fs::read_to_string(&file).unwrap();
-    for (from, to) in changes {
-        assert!(text.contains(from), "{from:?} in {text}");
-        text = text.replacen(from, to, 1);
-    }
-    std::fs::write(&file, text).unwrap();
-    copy
-}
-
-/// Where `traffic.yaml` has this line.
-fn line_of(folder: &Path, text: &str) -> usize {
-    let file = std::fs::read_to_string(folder.join("traffic.yaml")).unwrap();
-    1 + file.lines().position(|line| line.trim() == text).unwrap()
-}
 
 #[test]
 fn analyze_has_nothing_to_say_about_the_demos() {
@@ -44,15 +23,16 @@ fn analyze_has_nothing_to_say_about_the_demos() {
 
 #[test]
 fn analyze_finds_a_misspelt_host_subset_and_gateway_at_their_lines() {
-    let copy = demo_with(&[
-        ("    - canary\n    - mesh", "    - canari\n    - mesh"),
-        ("host: colour\n            subset: stable", "host: color\n            subset: stable"),
-        ("subset: canary", "subset: kanary"),
-    ]);
+    analyze::finds_what_is_misspelt().unwrap().check();
+    let copy = analyze::misspelt().unwrap();
     let expected = [
-        (line_of(copy.path(), "- canari"), "spec.gateways[0]", "no Gateway canary/canari"),
-        (line_of(copy.path(), "host: color"), "spec.http[0].route[0].destination.host", "no service color.canary.svc.cluster.local"),
-        (line_of(copy.path(), "subset: kanary"), "spec.http[0].route[1].destination.subset", "\"kanary\""),
+        (line_of(copy.path(), MISSPELT[0].2).unwrap(), "spec.gateways[0]", "no Gateway canary/canari"),
+        (
+            line_of(copy.path(), MISSPELT[1].2).unwrap(),
+            "spec.http[0].route[0].destination.host",
+            "no service color.canary.svc.cluster.local",
+        ),
+        (line_of(copy.path(), MISSPELT[2].2).unwrap(), "spec.http[0].route[1].destination.subset", "\"kanary\""),
     ];
     let output = type_weir(copy.path(), &["analyze", "."]).unwrap();
     let (text, summary) = texts(&output);
@@ -78,7 +58,7 @@ fn analyze_finds_a_misspelt_host_subset_and_gateway_at_their_lines() {
 
 #[test]
 fn analyze_shows_the_line_that_is_not_yaml() {
-    let copy = demo_with(&[("  host: colour\n", "  host: colour: x\n")]);
+    let copy = demo_with([("  host: colour\n", "  host: colour: x\n")]).unwrap();
     let output = type_weir(copy.path(), &["analyze", "."]).unwrap();
     let (text, summary) = texts(&output);
     assert_eq!(output.status.code(), Some(1), "{text}{summary}");
@@ -88,7 +68,7 @@ fn analyze_shows_the_line_that_is_not_yaml() {
         "{text}"
     );
     let place: Vec<_> = text.split(':').skip(1).take(2).map(|number| number.parse::<usize>().unwrap()).collect();
-    assert_eq!(place, [line_of(copy.path(), "host: colour: x"), "  host: colour:".len()], "{text}");
+    assert_eq!(place, [line_of(copy.path(), "host: colour: x").unwrap(), "  host: colour:".len()], "{text}");
 
     let missing = type_weir(copy.path(), &["analyze", "no-such-folder"]).unwrap();
     assert_eq!((missing.status.code(), texts(&missing).1.contains("no-such-folder: ")), (Some(1), true), "{missing:?}");
@@ -101,7 +81,7 @@ fn analyze_names_object_path_and_expectation_of_a_bad_policy() {
         ("- cookie: user", "- cookie: 7", "spec.pluginConfig.canaries[0].key[0]", "string"),
         ("version: 1", "version: 2", "spec.pluginConfig.version", "1"),
     ] {
-        let copy = demo_with(&[]);
+        let copy = demo_with([]).unwrap();
         let file = copy.path().join("weir.yaml");
         let policy = std::fs::read_to_string(&file).unwrap();
         assert!(policy.contains(from));
@@ -149,7 +129,7 @@ async fn without_its_module_a_policy_is_named_and_the_mesh_runs() {
     std::fs::copy(modules("modules").join("weir-locality.wasm"), empty.path().join("weir-locality.wasm")).unwrap();
     let mut command = Command::new(weir());
     command.env("WEIR_MODULES", empty.path());
-    let mesh = Up::start_with(command, &["deploy/demos/canary"], &[]).unwrap();
+    let mesh = Up::start_with(command, &["deploy/demos/canary"]).unwrap();
     mesh.says(&["weir-canary", "make wasm"]).await.unwrap();
     canary::share_without_user(&mesh).await.unwrap().check();
 }

@@ -1,10 +1,9 @@
 //! What users see when a part of the mesh fails, or is edited while it runs.
 
-use std::process::Command;
 use tempfile::TempDir;
 use weir_tests::scenario::failures::Crash;
 use weir_tests::scenario::{edits, failures, filters};
-use weir_tests::tools::{copy_files, modules, project, weir};
+use weir_tests::tools::{copy_files, project};
 use weir_tests::{Up, able};
 
 const CANARY: &str = "deploy/demos/canary";
@@ -14,12 +13,7 @@ async fn a_filter_that_panics_costs_only_the_requests_in_flight() {
     if !able::to_run_broken_filters() {
         return;
     }
-    let mixed = TempDir::with_prefix("weir-tests-").unwrap();
-    copy_files(&modules("modules"), mixed.path()).unwrap();
-    copy_files(&modules("modules-test"), mixed.path()).unwrap();
-    let mut command = Command::new(weir());
-    command.env("WEIR_MODULES", mixed.path());
-    let mesh = Up::start_with(command, &[CANARY], &[]).unwrap();
+    let mesh = filters::mesh_that_can_panic().unwrap();
     filters::panic_once(&mesh).await.unwrap().check();
     filters::panic_always(&mesh).await.unwrap().check();
 }

@@ -1,86 +1,24 @@
 //! Whole runs of `weir up`: as an ordinary user, ended in every way, two at once, by themselves.
 
-use rustix::process::{Signal, geteuid};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use weir_sample::load::{Config, Load};
+use weir_tests::scenario::ends::{self, END};
 use weir_tests::scenario::{canary, protocols};
-use weir_tests::tools::{copy_files, envoy, modules, project, texts, wait_for, weir};
+use weir_tests::tools::{project, texts, wait_for, weir};
 use weir_tests::traces::Traces;
 use weir_tests::{Up, able};
 
 const CANARY: &str = "deploy/demos/canary";
-/// An ordinary user that every system has.
-const NOBODY: u32 = 65534;
-/// Nothing is left after this time.
-const END: Duration = Duration::from_secs(3);
-
-/// All that a run needs, where an ordinary user may read it.
-struct Home(PathBuf);
-
-impl Home {
-    fn new(dir: &Path) -> Home {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::copy(weir(), dir.join("weir")).unwrap();
-        std::fs::copy(envoy().unwrap(), dir.join("envoy")).unwrap();
-        copy_files(&modules("modules"), &dir.join("modules")).unwrap();
-        copy_files(&project(CANARY), &dir.join("canary")).unwrap();
-        std::fs::create_dir(dir.join("tmp")).unwrap();
-        if geteuid().is_root() {
-            chown(dir.join("tmp"), Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        Home(dir.into())
-    }
-
-    /// `weir` by that user, who has no environment but this.
-    fn weir(&self, envoy: &str) -> Command {
-        let mut command = Command::new(self.0.join("weir"));
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("ENVOY", self.0.join(envoy))
-            .env("TMPDIR", self.0.join("tmp"))
-            .current_dir(&self.0);
-        if geteuid().is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        command
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_under_load_as_an_ordinary_user_it_leaves_nothing() {
     if !able::to_run_a_mesh() {
         return;
     }
-    let dir = TempDir::with_prefix("weir-tests-").unwrap();
-    let home = Home::new(dir.path());
-    let mut command = home.weir("envoy");
-    command.args(["up", "canary"]);
-    let mut mesh = Up::run(command, TempDir::new().unwrap()).unwrap();
-    canary::share_without_user(&mesh).await.unwrap().check();
-    let load = Load::start(Config { duration: Some(Duration::from_secs(60)), rate: Some(100.0), ..mesh.load(canary::URL) }).unwrap();
-    let traces = Traces::of(mesh.process().id(), &home.0);
-    // Envoy, app and pause of four pods, a gateway, the control plane, the runner and the two around it.
-    assert!(traces.left().len() >= 4 * 3 + 2 + 4, "{:#?}", traces.left());
-    assert!(traces.namespaces() >= 3 * 5, "{traces:?}");
-
-    mesh.end(Signal::KILL).unwrap();
-    let ended = wait_for("nothing to be left", END, async || traces.left().is_empty().then_some(())).await;
-    assert!(ended.is_ok(), "left after {END:?}: {:#?}", traces.left());
-    load.stop().await;
-
-    // What a killed process cannot remove, the user's next run does, even one that comes to nothing.
-    let folder = mesh.run_dir();
-    assert!(folder.is_dir(), "{}", folder.display());
-    let next = home.weir("no-envoy").args(["up", "canary"]).output().unwrap();
-    assert!(texts(&next).1.contains("no-envoy, which is no file"), "{next:?}");
-    let left: Vec<_> = std::fs::read_dir(folder.parent().unwrap()).unwrap().flatten().map(|entry| entry.path()).collect();
-    assert!(left.is_empty(), "{left:?}");
+    ends::killed().await.unwrap().check();
 }
 
 #[tokio::test]
@@ -165,4 +103,25 @@ async fn it_ends_by_itself_after_the_time_it_was_given() {
     }
     let ended = wait_for("nothing to be left", END, async || traces.left().is_empty().then_some(())).await;
     assert!(ended.is_ok(), "{:#?}", traces.left());
+}
+
+#[tokio::test]
+async fn the_demo_takes_its_mesh_along() {
+    if !able::to_run_a_mesh() {
+        return;
+    }
+    for signal in [Signal::TERM, Signal::KILL] {
+        let runs = TempDir::with_prefix("weir-tests-").unwrap();
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
+        demo.env("XDG_RUNTIME_DIR", runs.path()).env("TMPDIR", runs.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut demo = demo.spawn().unwrap();
+        let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().starts_with("Ready after ")));
+        let traces = Traces::of(demo.id(), runs.path());
+        assert!(traces.namespaces() >= 3 * 20, "{traces:?}");
+        kill_process(Pid::from_child(&demo), signal).unwrap();
+        let ended = wait_for("nothing to be left", END * 2, async || traces.left().is_empty().then_some(())).await;
+        demo.wait().unwrap();
+        assert!(ended.is_ok(), "{signal:?}: {:#?}", traces.left());
+    }
 }

@@ -10,7 +10,7 @@ use proxy_wasm::hostcalls::{get_map_bytes, get_map_value_bytes, set_map_value};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, Bytes, ContextType, MapType};
 use std::rc::Rc;
-use weir_policy::canary::{Decision, Input, Policy};
+use weir_policy::canary::{Compiled, Decision, Input, Policy};
 use weir_policy::{BUCKET_HEADER, SUBSET_HEADER, host_of_cluster};
 use weir_shell::{Counters, TICK, is_debug, learn_log_level, property};
 
@@ -20,6 +20,8 @@ mod module {
         proxy_wasm::set_root_context(|_| Box::new(super::Plugin::default()));
     }}
 }
+
+const CLUSTER: [&str; 2] = ["xds", "cluster_name"];
 
 /// One configuration of the filter.
 #[derive(Default)]
@@ -69,19 +71,25 @@ impl HttpContext for Request {
         if read(Input::Header("x-test-panic")).is_some() {
             panic!("asked to by x-test-panic");
         }
-        let Some(cluster) = property(&["xds", "cluster_name"]) else { return Action::Continue };
-        let host = host_of_cluster(&cluster);
-        match host.zip(self.0.as_deref()).and_then(|(host, policy)| policy.for_host(host)) {
-            Some(canary) => apply(canary.decide(read), &cluster),
-            None => Counter::NoPolicy.count(),
+        if let Some(policy) = self.0.as_deref() {
+            match policy.only().or_else(|| of_cluster(policy)) {
+                Some(canary) => apply(canary.decide(read)),
+                None => Counter::NoPolicy.count(),
+            }
         }
         Action::Continue
     }
 }
 
-fn apply(decision: Decision<'_>, cluster: &[u8]) {
+/// The canary of the service that the route leads to. To read this costs as much as all else together.
+fn of_cluster(policy: &Policy) -> Option<&Compiled> {
+    let cluster = property(&CLUSTER)?;
+    policy.for_host(host_of_cluster(&cluster)?)
+}
+
+fn apply(decision: Decision<'_>) {
     if is_debug() {
-        debug!("{}: {decision}", cluster.escape_ascii());
+        debug!("{}: {decision}", property(&CLUSTER).unwrap_or_default().escape_ascii());
     }
     match decision {
         Decision::Override { subset, .. } => {

@@ -42,6 +42,22 @@ fn sets_the_bucket_the_subset_or_nothing_and_counts_it() {
     assert_eq!(added(&[], &[REVIEWS, ("source.address", b"192.0.2.7:1")]), added(&[], &[REVIEWS, ("source.address", b"192.0.2.7:2")]));
 }
 
+const ROUTED: &str = r#"{"hosts":["reviews"],"train":"autumn","key":[{"header":"x-user-id"}]}"#;
+
+#[test]
+fn asks_not_where_a_request_goes_if_the_routes_run_it_for_one_canary_alone() {
+    assert!(load(&format!(r#"{{"version":1,"routed":true,"canaries":[{ROUTED}]}}"#)));
+    assert_eq!(added(&[("x-user-id", b"ann")], &[]).pop().unwrap().1, "7645");
+}
+
+#[test]
+fn of_several_canaries_it_must_know_which() {
+    let other = r#"{"hosts":["ratings"],"train":"spring","key":[{"header":"x-user-id"}]}"#;
+    assert!(load(&format!(r#"{{"version":1,"routed":true,"canaries":[{ROUTED},{other}]}}"#)));
+    assert_eq!(added(&[("x-user-id", b"ann")], &[]), []);
+    assert_eq!(added(&[("x-user-id", b"ann")], &[REVIEWS]).pop().unwrap().1, "7645");
+}
+
 #[test]
 fn finds_the_cookie_in_any_of_several_headers() {
     assert!(load(r#"{"version":1,"canaries":[{"hosts":["reviews"],"train":"autumn","key":[{"cookie":"user"}]}]}"#));

@@ -156,7 +156,7 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
         (r#"{"version":"1","canaries":[]}"#.into(), "version: expected u32, found a string"),
         (r#"{"version":-1,"canaries":[]}"#.into(), "version: expected u32, found a number that is negative, too large or not whole"),
         (r#"{"version":1,"version":1}"#.into(), ".: duplicate field `version`"),
-        (r#"{"version":1,"canary":[]}"#.into(), "canary: unknown field `canary`, expected `version` or `canaries`"),
+        (r#"{"version":1,"canary":[]}"#.into(), "canary: unknown field `canary`, expected one of `version`, `routed`, `canaries`"),
         (one("{}"), "canaries[0]: missing field `hosts`"),
         (one(r#"{"hosts":[]}"#), "canaries[0].hosts: expected at least one host"),
         (one(r#"{"hosts":["a","b c"]}"#), r#"canaries[0].hosts[1]: expected a host as in a VirtualService, found "b c""#),

@@ -53,7 +53,8 @@ fn config() -> impl Strategy<Value = canary::Config> {
         prop::collection::vec(entry, 0..3),
     );
     let one = one.prop_map(|(hosts, stable, key, train, overrides)| canary::Canary { hosts, stable, key, train, overrides });
-    (any::<u32>(), prop::collection::vec(one, 0..3)).prop_map(|(version, canaries)| canary::Config { version, canaries })
+    let canaries = prop::collection::vec(one, 0..3);
+    (any::<u32>(), any::<bool>(), canaries).prop_map(|(version, routed, canaries)| canary::Config { version, routed, canaries })
 }
 
 proptest! {

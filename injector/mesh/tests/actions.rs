@@ -198,6 +198,17 @@ fn a_fault_without_a_percentage_hits_no_request() {
 }
 
 #[test]
+fn a_fault_may_be_a_status_of_grpc() {
+    for (name, code) in [("OK", 0), ("UNAVAILABLE", 14), ("UNAUTHENTICATED", 16)] {
+        let mut route = route_with(&format!("fault: {{abort: {{grpcStatus: {name}, percentage: {{value: 50}}}}}}"));
+        let any = route.typed_per_filter_config.remove("envoy.filters.http.fault").unwrap();
+        let found = HttpFault::decode(any.value.as_slice()).unwrap().abort.unwrap();
+        assert_eq!(found.error_type, Some(fault_abort::ErrorType::GrpcStatus(code)), "{name}");
+        assert_eq!(found.percentage.unwrap().numerator, 500_000);
+    }
+}
+
+#[test]
 fn headers_are_set_added_and_removed_and_the_host_is_a_rewrite() {
     let operations = "headers: {request: {set: {a: '1', Host: new.example}, add: {b: '2', ':path': /}, remove: [c, host]},
                                 response: {set: {d: '4'}, add: {e: '5'}, remove: [f]}}";

@@ -212,6 +212,19 @@ fn what_envoy_would_refuse_as_a_whole_is_refused_in_its_object() {
         ("[{route: [{destination: {host: 'a b'}}]}]".into(), "http[0].route[0].destination.host"),
         ("[{route: [{destination: {host: '*'}}]}]".into(), "http[0].route[0].destination.host"),
         ("[{}]".into(), "http[0]"),
+        (format!("[{{match: [{{uri: {{prefix: ''}}}}], {route}}}]"), "http[0].match[0].uri.prefix"),
+        (format!("[{{match: [{{headers: {{a: {{prefix: ''}}}}}}], {route}}}]"), "http[0].match[0].headers.a.prefix"),
+        (format!("[{{match: [{{queryParams: {{a: {{prefix: ''}}}}}}], {route}}}]"), "http[0].match[0].queryParams.a.prefix"),
+        (format!("[{{match: [{{headers: {{x-a: {{bogus: ''}}}}}}], {route}}}]"), "http[0].match[0].headers.x-a.bogus"),
+        ("[{delegate: {name: foo}}]".into(), "http[0].delegate"),
+        (format!("[{{{route}, headers: {{request: {{set: {{x-a: {}}}}}}}}}]", "a".repeat(16_385)), "http[0].headers.request.set.x-a"),
+        (
+            format!("[{{route: [{{destination: {{host: a}}, headers: {{request: {{add: {{x-a: {}}}}}}}}}]}}]", "a".repeat(16_385)),
+            "http[0].route[0].headers.request.add.x-a",
+        ),
+        (format!("[{{{route}, fault: {{abort: {{grpcStatus: NOPE}}}}}}]"), "http[0].fault.abort.grpcStatus"),
+        (format!("[{{{route}, fault: {{abort: {{grpcStatus: UNAVAILABLE, httpStatus: 500}}}}}}]"), "http[0].fault.abort"),
+        (format!("[{{{route}, fault: {{abort: {{http2Error: x}}}}}}]"), "http[0].fault.abort"),
         (format!("[{{redirect: {{uri: /}}, {route}}}]"), "http[0]"),
     ] {
         let text = format!("{}{}", http_service("shop/a"), virtual_service("shop/v", &format!("hosts: [a]\nhttp: {http}")));
@@ -226,4 +239,69 @@ fn what_envoy_would_refuse_as_a_whole_is_refused_in_its_object() {
 fn a_gateway_without_a_protocol_or_with_a_strange_host_is_refused() {
     let found = findings(&[&istio("Gateway", "shop/g", "servers: [{port: {number: 80}, hosts: ['a*b']}]")]);
     assert!(found[0].contains("servers[0].port.protocol") && found[1].contains("servers[0].hosts[0]"), "{found:?}");
+}
+
+#[test]
+fn a_rule_for_some_workloads_does_not_become_one_for_all() {
+    let all = "host: a\ntrafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}";
+    let before = Objects::default().update(read(&[&http_service("shop/a"), &rule("shop/r", all)]));
+    let some = format!("{all}\nworkloadSelector: {{matchLabels: {{app: b}}}}");
+    let read = read(&[&http_service("shop/a"), &rule("shop/r", &some)]);
+    let found: Vec<_> = read.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "1/f.yaml:8:21: error [IST0106] DestinationRule shop/r spec.workloadSelector: Weir does not do this yet, and without it the object would mean something else"
+        ]
+    );
+    assert_eq!(before.update(read).iter().count(), 2, "the last good state stays");
+}
+
+#[test]
+fn what_kubernetes_would_refuse_is_refused() {
+    let ports = |ports: &str| service("shop/a", "10.0.0.1", ports);
+    let container = "spec: {containers: [{name: app, ports: [{name: web, containerPort: 0}]}]}";
+    let deployment =
+        format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec: {{selector: {{}}, template: {{{container}}}}}\n");
+    for (text, field) in [
+        (http_service("shop/'*'"), "metadata.name"),
+        (http_service("shop/Upper"), "metadata.name"),
+        (http_service("shop/1a"), "metadata.name"),
+        (http_service("shop/a.b"), "metadata.name"),
+        (http_service(&format!("shop/{}", "a".repeat(64))), "metadata.name"),
+        (http_service("shop/''"), "metadata.name"),
+        (http_service("Shop/a"), "metadata.namespace"),
+        (http_service("a.b/a"), "metadata.namespace"),
+        (pod("shop/../a", "10.0.0.1", ""), "metadata.name"),
+        (pod("shop/A", "10.0.0.1", ""), "metadata.name"),
+        (virtual_service("shop/a_b", "hosts: [a]"), "metadata.name"),
+        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n".into(), "metadata.name"),
+        (ports("[{port: 0}]"), "spec.ports[0].port"),
+        (ports("[{port: 65536}]"), "spec.ports[0].port"),
+        (ports("[{port: -1, targetPort: 80}]"), "spec.ports[0].port"),
+        (ports("[{port: 80}, {name: b, port: 80}]"), "spec.ports[1].port"),
+        (ports("[{port: 80, targetPort: 0}]"), "spec.ports[0].targetPort"),
+        (ports("[{port: 80, targetPort: '0'}]"), "spec.ports[0].targetPort"),
+        (ports("[{port: 80, targetPort: ''}]"), "spec.ports[0].targetPort"),
+        (pod("shop/a", "10.0.0.1", "").replace("containerPort: 8080", "containerPort: 0"), "spec.containers[0].ports[0].containerPort"),
+        (deployment, "spec.template.spec.containers[0].ports[0].containerPort"),
+    ] {
+        let read = read(&[&text]);
+        let errors = read.findings.iter().filter(|found| found.severity == Severity::Error);
+        let errors: Vec<_> = errors.map(|found| found.field.as_str()).collect();
+        assert_eq!((errors, read.objects.len()), (vec![field], 0), "{text}");
+    }
+}
+
+#[test]
+fn names_and_ports_of_all_kinds_are_taken() {
+    let udp = "[{port: 53, targetPort: web, protocol: UDP}, {port: 53, targetPort: 65535, protocol: TCP}]";
+    let objects = [
+        service("shop/a-1", "10.0.0.1", udp),
+        pod("shop/1.a-b", "10.0.0.1", ""),
+        virtual_service("shop/a.b", "hosts: [a]"),
+        "---\napiVersion: networking.k8s.io/v1\nkind: IPAddress\nmetadata: {name: 'fd00::1'}\n".into(),
+    ];
+    let read = read(&[&objects.concat()]);
+    assert_eq!((read.findings.len(), read.objects.len()), (0, 4), "{:?}", read.findings);
 }

@@ -101,6 +101,17 @@ fn weirs_filters_run_next_to_the_route_alone_from_their_modules_with_a_vm_of_the
 }
 
 #[test]
+fn a_canary_filter_runs_on_the_routes_of_its_hosts_alone() {
+    let told = caller(&[http_service("shop/a"), http_service("shop/b"), canary("shop/c", "a")]);
+    let filter = told.http("0.0.0.0_80").http_filters.remove(0);
+    assert!(filter.disabled, "{filter:?}");
+    let runs = |host: &str| told.routes("80", host).iter().all(|route| route.typed_per_filter_config.contains_key(&filter.name));
+    let [a, b] = ["a", "b"].map(|name| format!("{name}.shop.svc.cluster.local:80"));
+    assert_eq!((runs(&a), runs(&b), runs("allow_any")), (true, false, false));
+    assert_eq!(config(&told, &filter.name)["routed"], true);
+}
+
+#[test]
 fn a_canary_policy_is_sent_the_full_names_of_the_destinations() {
     let spec =
         "hosts: [a]\nhttp: [{route: [{destination: {host: b}, weight: 1}, {destination: {host: c.prod.svc.cluster.local}, weight: 1}]}]";

@@ -1,10 +1,11 @@
 //! `weir logs`: what a pod's programs wrote.
 
 use super::Pod;
-use crate::up::protocol::{Request, Response};
+use crate::up::protocol::{PROXY, Request, Response, find_container};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,30 +28,39 @@ const LOOK: Duration = Duration::from_millis(100);
 pub fn run(args: &Args) -> Result<ExitCode> {
     let find = || args.pod.mesh.ask(&Request::Find(args.pod.name()));
     let Response::Found(pod) = find()? else { bail!("the mesh gave another answer than was asked for") };
-    let proxy = |name: &str| name == "istio-proxy";
-    let container = match &args.container {
-        Some(name) => pod.containers.iter().find(|known| known.name == *name || (name == "envoy" && proxy(&known.name))),
-        None => pod.containers.iter().find(|known| !proxy(&known.name)).or(pod.containers.first()),
+    let names = || pod.containers.iter().map(|known| known.name.as_str());
+    let name = match &args.container {
+        Some(asked) => find_container(&pod.name, names(), asked).map_err(anyhow::Error::msg)?,
+        None => names().find(|name| *name != PROXY).or(names().next()).with_context(|| format!("{} has not started yet", pod.name))?,
     };
-    let names = || pod.containers.iter().map(|known| known.name.as_str()).collect::<Vec<_>>().join(", ");
-    let container = container.with_context(|| format!("{} has no such container: it has {}", pod.name, names()))?;
+    let container = pod.containers.iter().find(|known| known.name == name).context("a pod's container")?;
+    let mut mesh = args.pod.mesh.connect()?;
+    mesh.set_nonblocking(true)?;
     let mut log = loop {
+        let last = !args.follow || has_ended(&mut mesh);
         match File::open(&container.log) {
             Ok(log) => break log,
-            Err(error) if error.kind() == ErrorKind::NotFound && args.follow => std::thread::sleep(LOOK),
+            Err(error) if error.kind() == ErrorKind::NotFound && !last => std::thread::sleep(LOOK),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ExitCode::SUCCESS),
             Err(error) => return Err(error).with_context(|| container.log.display().to_string()),
         }
     };
     loop {
+        // Asked before the last look, so that nothing is missed.
+        let last = !args.follow || has_ended(&mut mesh);
         // A reader that goes away, such as `head`, ends it.
         match std::io::copy(&mut log, &mut std::io::stdout()).and_then(|_| std::io::stdout().flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
             other => other?,
         }
-        if !args.follow || !container.log.exists() {
+        if last {
             return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// Whether the mesh has ended: then it lets go of the connection, on which it says nothing unasked.
+fn has_ended(mesh: &mut UnixStream) -> bool {
+    !matches!(mesh.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }

@@ -14,6 +14,7 @@ use crate::up::protocol::{Manifest, PodName, Request, Response};
 use crate::up::rundir;
 use anyhow::{Result, bail};
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -45,9 +46,14 @@ impl Pod {
 }
 
 impl Mesh {
+    /// A connection to the mesh, which lasts as long as the mesh.
+    fn connect(&self) -> Result<UnixStream> {
+        rundir::connect(self.run_dir.as_deref())
+    }
+
     /// Asks the mesh; what it refuses is an error.
     fn ask(&self, request: &Request) -> Result<Response> {
-        let stream = rundir::connect(self.run_dir.as_deref())?;
+        let stream = self.connect()?;
         message::send(&stream, request, &[])?;
         accepted(Receiver::new(stream).receive::<Response>()?.map(|(response, _)| response))
     }

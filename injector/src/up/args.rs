@@ -4,7 +4,8 @@ use super::plan::zone::Zone;
 use super::protocol::Config;
 use super::{envoy, rundir::RunDir};
 use anyhow::{Result, bail};
-use std::path::PathBuf;
+use rustix::fs::{Access, access};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Run a mesh of these manifests on this machine.
@@ -79,10 +80,19 @@ fn image(text: &str) -> Result<(String, String), String> {
 fn find(program: &str) -> Result<String, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = if program.contains('/') {
-        std::path::absolute(program).ok().filter(|file| file.is_file())
+        let file = std::path::absolute(program).ok().filter(|file| file.is_file());
+        if file.as_ref().is_some_and(|file| !is_program(file)) {
+            return Err(format!("{program} is not executable"));
+        }
+        file
     } else {
-        std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+        std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file))
     };
     let found = found.ok_or_else(|| format!("there is no program {program}"))?;
     found.into_os_string().into_string().map_err(|_| format!("{program}: its path is not UTF-8"))
+}
+
+/// Whether a file can be run.
+pub fn is_program(file: &Path) -> bool {
+    file.is_file() && access(file, Access::EXEC_OK).is_ok()
 }

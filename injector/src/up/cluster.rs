@@ -2,6 +2,7 @@
 //!
 //! The control plane reads it from two files, as it would read it from an API server.
 
+use super::plan::container::PROXY;
 use super::plan::{Address, Service, selects};
 use super::pod::{Handle, Phase};
 use super::rundir::RunDir;
@@ -100,16 +101,17 @@ pub fn pod_objects<'a>(pods: impl IntoIterator<Item = &'a Handle>) -> String {
 fn pod_object(pod: &Handle, ready: bool) -> Value {
     let plan = &pod.identity.plan;
     let labels: BTreeMap<_, _> = plan.labels.clone().into_iter().chain(plan.zone.labels()).collect();
-    let containers = plan.containers.iter().map(|container| {
-        let ports = container.ports.iter().map(|(name, port)| match name {
+    let object = |name: &str, image: &str, ports: &[(Option<String>, u16)]| {
+        let ports = ports.iter().map(|(name, port)| match name {
             Some(name) => json!({"name": name, "containerPort": port}),
             None => json!({"containerPort": port}),
         });
-        json!({"name": container.name, "image": container.image, "ports": ports.collect::<Vec<_>>()})
-    });
+        json!({"name": name, "image": image, "ports": ports.collect::<Vec<_>>()})
+    };
+    let containers = plan.containers.iter().map(|container| object(&container.name, &container.image, &container.ports));
     let mut containers: Vec<_> = containers.collect();
     if containers.is_empty() {
-        containers.push(json!({"name": super::plan::container::PROXY, "image": "envoy"}));
+        containers.push(object(PROXY, "envoy", &plan.proxy_ports));
     }
     json!({
         "apiVersion": "v1",

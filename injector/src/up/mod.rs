@@ -15,6 +15,7 @@ mod envoy;
 mod gateways;
 mod http;
 pub mod inside;
+mod leftover;
 mod live;
 mod network;
 mod outer;
@@ -29,6 +30,7 @@ mod reconcile;
 mod redirect;
 mod relay;
 mod runner;
+mod screen;
 mod taken;
 mod view;
 

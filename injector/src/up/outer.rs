@@ -1,12 +1,12 @@
 //! The user's process of `weir up`: starts the rest, prints, opens ports outside, ends all in time.
 
-use super::args::{Args, Output};
+use super::args::Args;
 use super::inside::{Role, program};
 use super::message::{self, Receiver};
-use super::protocol::{ToOuter, ToRunner, View};
+use super::protocol::{ToOuter, ToRunner};
 use super::rundir::Owned;
+use super::screen::Screen;
 use anyhow::{Context, Result, anyhow, bail};
-use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -19,8 +19,6 @@ use tokio::sync::mpsc;
 const END: Duration = Duration::from_millis(2000);
 /// A run with `--for` must be ready within this time.
 const READY: Duration = Duration::from_secs(180);
-/// The live line is printed at most so often where it cannot replace the last one.
-const LIVE: Duration = Duration::from_secs(10);
 
 /// Runs until the user, `--for` or an error ends it.
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -35,10 +33,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let child = program(&role).stdin(OwnedFd::from(theirs)).spawn().context("starting the runner")?;
         message::send(&ours, &ToRunner::Config(Box::new(config)), &[])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut outer = Outer { args, stream: ours, child, port, screen: Screen::new(args.output) };
-        let outcome = runtime.block_on(outer.watch());
-        runtime.block_on(outer.end());
-        outcome
+        runtime.block_on(async {
+            let asked = port.map(Asked::new).transpose()?;
+            let mut outer = Outer { args, stream: ours, child, asked, screen: Screen::new(args.output) };
+            let outcome = outer.watch().await;
+            outer.end().await;
+            outcome
+        })
     });
     owned.remove();
     outcome
@@ -48,8 +49,30 @@ struct Outer<'a> {
     args: &'a Args,
     stream: UnixStream,
     child: Child,
-    port: Option<TcpListener>,
+    asked: Option<Asked>,
     screen: Screen,
+}
+
+/// The port that the user asked for. It stays open through the whole run, so that a Gateway that returns finds it.
+struct Asked {
+    listener: tokio::net::TcpListener,
+    /// The port of a gateway that has it: the first that wants one.
+    lent: Option<(String, u16)>,
+}
+
+impl Asked {
+    fn new(listener: TcpListener) -> Result<Asked> {
+        listener.set_nonblocking(true)?;
+        Ok(Asked { listener: tokio::net::TcpListener::from_std(listener)?, lent: None })
+    }
+
+    /// Turns away who comes while no gateway has the port, instead of letting them wait.
+    async fn refuse(asked: Option<&Asked>) {
+        match asked {
+            Some(Asked { listener, lent: None }) => drop(listener.accept().await),
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 impl Outer<'_> {
@@ -76,13 +99,20 @@ impl Outer<'_> {
                     Some(ToOuter::Line(line)) => self.screen.line(&line),
                     Some(ToOuter::Live(line)) => self.screen.live(line),
                     Some(ToOuter::Bind { gateway, port }) => self.bind(gateway, port)?,
+                    Some(ToOuter::Closed { gateway, port }) => self.take_back(gateway, port),
+                    Some(ToOuter::Gateway(gateway)) => self.screen.gateway(&gateway),
                     Some(ToOuter::Waiting(what)) => missing = missing.map(|_| what),
                     Some(ToOuter::Ready(view)) => {
                         missing = None;
-                        deadline = self.args.duration.map(|duration| Instant::now() + duration);
+                        // A time that no clock reaches is no limit.
+                        deadline = self.args.duration.and_then(|duration| Instant::now().checked_add(duration));
                         self.screen.ready(&view, started.elapsed())?;
+                        if let (Some(port), Some(Asked { lent: None, .. })) = (self.args.gateway_port, &self.asked) {
+                            self.screen.line(&format!("no Gateway uses --gateway-port {port}"));
+                        }
                     }
                 },
+                () = Asked::refuse(self.asked.as_ref()) => {}
                 _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
                 _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
                 _ = hangup.recv() => return Ok(ExitCode::SUCCESS),
@@ -95,12 +125,27 @@ impl Outer<'_> {
     }
 
     fn bind(&mut self, gateway: String, port: u16) -> Result<()> {
-        // The port that the user asked for belongs to the first gateway's first port, which the runner asks for first.
-        let listener = match self.port.take() {
-            Some(listener) => listener,
-            None => listen(0)?,
+        let free;
+        let listener = match &mut self.asked {
+            // The runner asks for the first gateway's first port first.
+            Some(asked) if asked.lent.is_none() => {
+                asked.lent = Some((gateway.clone(), port));
+                asked.listener.as_fd()
+            }
+            _ => {
+                free = listen(0)?;
+                free.as_fd()
+            }
         };
-        Ok(message::send(&self.stream, &ToRunner::Listener { gateway, port }, &[listener.as_fd()])?)
+        Ok(message::send(&self.stream, &ToRunner::Listener { gateway, port }, &[listener])?)
+    }
+
+    fn take_back(&mut self, gateway: String, port: u16) {
+        if let Some(asked) = &mut self.asked
+            && asked.lent == Some((gateway, port))
+        {
+            asked.lent = None;
+        }
     }
 
     /// Ends the runner in order if it can, and with it everything inside.
@@ -125,80 +170,4 @@ fn listen(port: u16) -> Result<TcpListener> {
         std::io::ErrorKind::PermissionDenied => anyhow!("port {port} needs privileges ({error}); --gateway-port names another"),
         _ => anyhow!("cannot listen on 127.0.0.1:{port}: {error}"),
     })
-}
-
-/// Where the user reads.
-struct Screen {
-    output: Output,
-    terminal: bool,
-    live: Option<String>,
-    printed: Option<Instant>,
-}
-
-impl Screen {
-    fn new(output: Output) -> Screen {
-        Screen { output, terminal: output == Output::Text && std::io::stdout().is_terminal(), live: None, printed: None }
-    }
-
-    /// Prints a line; a reader that has gone away does not end the run.
-    fn line(&mut self, line: &str) {
-        match self.output {
-            Output::Json => drop(writeln!(std::io::stderr(), "{line}")),
-            Output::Text => {
-                self.close();
-                let _ = writeln!(std::io::stdout(), "{line}");
-                let _ = std::io::stdout().flush();
-            }
-        }
-    }
-
-    fn live(&mut self, line: String) {
-        if self.terminal {
-            let _ = write!(std::io::stdout(), "\r\x1b[K{line}");
-            let _ = std::io::stdout().flush();
-            self.live = Some(line);
-        } else if self.output == Output::Text
-            && self.live.as_ref() != Some(&line)
-            && self.printed.is_none_or(|printed| printed.elapsed() >= LIVE)
-        {
-            let _ = writeln!(std::io::stdout(), "{line}");
-            self.printed = Some(Instant::now());
-            self.live = Some(line);
-        }
-    }
-
-    /// Leaves the live line behind.
-    fn close(&mut self) {
-        if self.terminal && self.live.take().is_some() {
-            let _ = write!(std::io::stdout(), "\r\x1b[K");
-            let _ = std::io::stdout().flush();
-        }
-    }
-
-    fn ready(&mut self, view: &View, elapsed: Duration) -> Result<()> {
-        if self.output == Output::Json {
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(view)?)?;
-            return Ok(std::io::stdout().flush()?);
-        }
-        self.line(&format!(
-            "\nready after {:.1} s: {} pods; logs in {}",
-            elapsed.as_secs_f32(),
-            view.pods.len(),
-            view.run_dir.join("logs").display()
-        ));
-        for gateway in &view.gateways {
-            self.line(&format!("gateway {}", gateway.name));
-            for url in &gateway.urls {
-                self.line(&format!("  {url}"));
-            }
-            let elsewhere = |host: &&String| !host.contains('*') && !host.ends_with("localhost");
-            for port in &gateway.ports {
-                for host in port.hosts.iter().filter(elsewhere) {
-                    self.line(&format!("  {host}: as the Host of a request to 127.0.0.1:{}", port.outside));
-                }
-            }
-        }
-        self.line("from another terminal: weir get, weir logs POD, weir exec POD -- curl http://SERVICE/, weir stop POD; Ctrl-C ends all");
-        Ok(())
-    }
 }

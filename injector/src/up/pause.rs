@@ -3,7 +3,8 @@
 
 use super::inside::{Role, program};
 use super::network::{self, Network};
-use super::{enter, redirect};
+use super::process::Place;
+use super::{enter, leftover, redirect};
 use anyhow::{Context, Result, bail};
 use rustix::mount::mount_bind;
 use rustix::thread::UnshareFlags;
@@ -31,11 +32,13 @@ pub struct Setup {
 /// The namespaces of a pod; dropping it ends them.
 #[derive(Debug)]
 pub struct Pause {
-    /// The process that holds them.
-    pub pid: i32,
+    /// The process that holds them, and their network.
+    pub place: Place,
     /// A handle of them.
     pub pod: OwnedFd,
-    _child: tokio::process::Child,
+    child: tokio::process::Child,
+    /// The process lives as long as this; waiting for the child would close it there.
+    _input: tokio::process::ChildStdin,
 }
 
 impl Pause {
@@ -54,8 +57,20 @@ impl Pause {
         network.connect(setup.ip, pid).await?;
         input.write_all(format!("{}\n", serde_json::to_string(setup)?).as_bytes()).await?;
         expect(lines.next_line().await?, "done")?;
-        child.stdin = Some(input);
-        Ok(Pause { pid, pod: enter::pod_of(pid)?, _child: child })
+        let net = leftover::network_of(pid).context("the pod's network")?;
+        Ok(Pause { place: Place { pause: pid, net }, pod: enter::pod_of(pid)?, child, _input: input })
+    }
+}
+
+impl Pause {
+    /// Returns when the process has ended, which nobody asked it to.
+    pub async fn ended(&mut self) {
+        let _ = self.child.wait().await;
+    }
+
+    /// Ends what is left in the pod.
+    pub fn end_rest(&self) {
+        leftover::end(&self.place.net, self.place.pause, None);
     }
 }
 

@@ -1,34 +1,21 @@
 //! One pod's life: its namespaces, its Envoy, then its app; stopped and started on demand; gone in the end.
 
-use super::enter::socket_in;
-use super::http;
+mod life;
+
 use super::network::Network;
-use super::pause::Pause;
 use super::plan::container::PROXY;
 use super::plan::{self, Proxy};
-use super::probe::{self, Probe, Readiness, Target};
-use super::process::{Activity, Program, State, Supervised};
-use super::programs::{app_program, envoy_probe, envoy_program, setup};
-use super::protocol::Config;
+use super::process::Place;
+use super::protocol::{Config, find_container};
 use super::rundir::RunDir;
-use anyhow::{Context, Result};
-use futures_util::FutureExt;
-use futures_util::future::{join_all, select_all};
-use hyper::Method;
-use rustix::process::Signal;
-use std::net::{Ipv4Addr, SocketAddr};
+use life::Life;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use weir_mesh::bootstrap::ADMIN_PORT;
 
-/// From an endpoint's removal until no caller sends to it any more.
-const SETTLE: Duration = Duration::from_millis(600);
-/// How long a pod that is gone refuses its callers, before its address becomes unreachable, which takes them seconds to notice.
-const LINGER: Duration = Duration::from_secs(10);
-/// For an Envoy whose app has ended.
-const ENVOY_GRACE: Duration = Duration::from_secs(1);
+/// How long until a pod that could not be started is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What all pods share.
@@ -56,6 +43,15 @@ pub struct Identity {
     pub plan: plan::Pod,
 }
 
+impl Identity {
+    /// The container that a user means by `asked`.
+    pub fn container(&self, asked: &str) -> Result<&str, String> {
+        let proxy = (self.plan.proxy != Proxy::None).then_some(PROXY);
+        let apps = self.plan.containers.iter().map(|container| container.name.as_str());
+        find_container(&self.name, proxy.into_iter().chain(apps), asked)
+    }
+}
+
 /// Where a pod is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -78,8 +74,8 @@ pub struct Status {
     pub ready: bool,
     /// Why not.
     pub reason: String,
-    /// The process that holds its namespaces.
-    pub pause: Option<i32>,
+    /// Where its programs run, once there is a place.
+    pub place: Option<Place>,
     /// Its containers, Envoy's first.
     pub containers: Vec<ContainerStatus>,
 }
@@ -137,237 +133,74 @@ impl Handle {
 pub fn start(shared: Arc<Shared>, identity: Identity) -> Handle {
     let identity = Arc::new(identity);
     let (orders, inbox) = mpsc::unbounded_channel();
-    let first = Status { phase: Phase::Up, ready: false, reason: "starting".into(), pause: None, containers: Vec::new() };
+    let first = Status { phase: Phase::Up, ready: false, reason: "starting".into(), place: None, containers: Vec::new() };
     let (sender, status) = watch::channel(first);
     tokio::spawn(live(shared, identity.clone(), inbox, sender));
     Handle { identity, orders, status, removed: AtomicBool::new(false) }
 }
 
+/// One stretch after another: while its namespaces hold, and anew when they are lost.
 async fn live(shared: Arc<Shared>, identity: Arc<Identity>, mut orders: mpsc::UnboundedReceiver<Order>, status: watch::Sender<Status>) {
-    let mut pod = loop {
-        match Life::new(&shared, &identity, &status).await {
-            Ok(pod) => break pod,
-            Err(error) => {
-                let _ = shared.say.send(format!("{}: {error:#}", identity.name));
-                status.send_modify(|status| status.reason = format!("{error:#}"));
-                shared.changed.notify_one();
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    };
-    pod.bring_up();
+    let mut said = String::new();
     loop {
-        pod.publish();
-        tokio::select! {
-            order = orders.recv() => match order {
-                Some(Order::Stop { container, kill, grace, done }) => {
-                    let _ = done.send(pod.stop(container.as_deref(), kill, grace).await);
-                }
-                Some(Order::Start { container, done }) => {
-                    let _ = done.send(pod.start(container.as_deref()));
-                }
-                Some(Order::Remove) | None => {
-                    pod.stop_in_order(None).await;
-                    pod.phase = Phase::Gone;
-                    pod.publish();
-                    tokio::time::sleep(LINGER).await;
-                    return;
-                }
-            },
-            () = pod.changed() => pod.advance(),
-        }
-    }
-}
-
-/// A pod's container while it lives.
-struct Part {
-    name: String,
-    program: Program,
-    supervised: Supervised,
-    state: watch::Receiver<State>,
-    readiness: watch::Receiver<Readiness>,
-    wanted: bool,
-}
-
-struct Life<'a> {
-    shared: &'a Shared,
-    identity: &'a Identity,
-    status: &'a watch::Sender<Status>,
-    pause: Pause,
-    envoy: Option<Part>,
-    apps: Vec<Part>,
-    apps_started: bool,
-    phase: Phase,
-}
-
-impl<'a> Life<'a> {
-    async fn new(shared: &'a Shared, identity: &'a Identity, status: &'a watch::Sender<Status>) -> Result<Self> {
-        let pause = Pause::start(&shared.network, &setup(shared, identity)?).await?;
-        let part = |program: Program, name: &str, readiness: Option<Probe>| -> Result<Part> {
-            let say = shared.say.clone();
-            let supervised = Supervised::new(move |line| {
-                let _ = say.send(line);
-            });
-            let state = supervised.state();
-            let target = Target { pod: pause.pod.try_clone()?, ip: identity.ip, program: program.clone() };
-            let readiness = probe::watch(readiness, Arc::new(target), state.clone());
-            Ok(Part { name: name.into(), program, supervised, state, readiness, wanted: true })
-        };
-        let envoy = match identity.plan.proxy {
-            Proxy::None => None,
-            Proxy::Sidecar | Proxy::Gateway => Some(part(envoy_program(shared, identity, pause.pid)?, PROXY, Some(envoy_probe()))?),
-        };
-        let apps = identity
-            .plan
-            .containers
-            .iter()
-            .map(|container| part(app_program(shared, identity, container, pause.pid), &container.name, container.readiness.clone()));
-        let apps = apps.collect::<Result<Vec<_>>>()?;
-        Ok(Life { shared, identity, status, envoy, apps, apps_started: false, phase: Phase::Up, pause })
-    }
-
-    fn parts(&self) -> impl Iterator<Item = &Part> {
-        self.envoy.iter().chain(&self.apps)
-    }
-
-    fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
-        self.envoy.iter_mut().chain(&mut self.apps)
-    }
-
-    /// Starts Envoy, as the native sidecar that it is in a cluster before the app.
-    fn bring_up(&mut self) {
-        self.phase = Phase::Up;
-        self.apps_started = false;
-        self.parts_mut().for_each(|part| part.wanted = true);
-        if let Some(envoy) = &self.envoy {
-            envoy.supervised.start(envoy.program.clone());
-        }
-        self.advance();
-    }
-
-    /// Starts the app once Envoy is ready.
-    fn advance(&mut self) {
-        let ready = self.envoy.as_ref().is_none_or(|envoy| *envoy.readiness.borrow() == Readiness::Ready);
-        if self.phase == Phase::Up && ready && !self.apps_started {
-            self.apps_started = true;
-            for app in self.apps.iter().filter(|app| app.wanted) {
-                app.supervised.start(app.program.clone());
+        let (phase, why) = match Life::new(&shared, &identity, &status).await {
+            Ok(pod) => {
+                said.clear();
+                (pod.run(&mut orders).await, "its namespaces are lost".to_string())
             }
-        }
-    }
-
-    async fn changed(&mut self) {
-        let changes = self.parts_mut().flat_map(|part| [part.state.changed().boxed(), part.readiness.changed().boxed()]);
-        let changes: Vec<_> = changes.collect();
-        if changes.is_empty() {
-            return std::future::pending().await;
-        }
-        let _ = select_all(changes).await;
-    }
-
-    fn publish(&mut self) {
-        let containers = self.parts_mut().map(|part| {
-            let state = part.state.borrow_and_update().clone();
-            let ready = *part.readiness.borrow_and_update() == Readiness::Ready;
-            let pid = if let Activity::Running(pid) = state.activity { Some(pid) } else { None };
-            ContainerStatus { name: part.name.clone(), pid, ready: ready && pid.is_some(), restarts: state.restarts }
-        });
-        let containers: Vec<_> = containers.collect();
-        let waits = self.parts().zip(&containers).find(|(_, status)| !status.ready);
-        let reason = match (self.phase, waits) {
-            (Phase::Up, None) => String::new(),
-            (Phase::Up, Some((part, _))) => match &*part.readiness.borrow() {
-                Readiness::Unready(why) => format!("{}: {why}", part.name),
-                Readiness::Ready => format!("{}: starting", part.name),
-            },
-            (Phase::Stopping, _) => "stopping".into(),
-            (Phase::Stopped, _) => "stopped".into(),
-            (Phase::Gone, _) => "gone".into(),
+            Err(error) => (Phase::Up, format!("{error:#}")),
         };
-        let ready = self.phase == Phase::Up && waits.is_none();
-        let new = Status { phase: self.phase, ready, reason, pause: Some(self.pause.pid), containers };
-        let modified = self.status.send_if_modified(|status| {
-            let modified = *status != new;
-            *status = new;
-            modified
-        });
-        if modified {
-            self.shared.changed.notify_one();
-        }
-    }
-
-    async fn stop(&mut self, container: Option<&str>, kill: bool, grace: Option<Duration>) -> Result<String, String> {
-        let Some(name) = container else {
-            if self.phase != Phase::Up {
-                return Ok(format!("{} is stopped already", self.identity.name));
-            }
-            if kill {
-                self.phase = Phase::Stopped;
-                join_all(self.parts().map(|part| part.supervised.stop(Signal::KILL, Duration::ZERO))).await;
-            } else {
-                self.stop_in_order(grace).await;
-                self.phase = Phase::Stopped;
-            }
-            return Ok(format!("{} stopped", self.identity.name));
-        };
-        let grace = grace.unwrap_or(self.identity.plan.grace);
-        let Some(part) = self.parts_mut().find(|part| part.name == name) else { return Err(self.no_container(name)) };
-        part.wanted = false;
-        let (signal, grace) = if kill { (Signal::KILL, Duration::ZERO) } else { (Signal::TERM, grace) };
-        part.supervised.stop(signal, grace).await;
-        Ok(format!("{name} of {} stopped", self.identity.name))
-    }
-
-    /// What a cluster does with a pod that is deleted: its endpoints go, Envoy drains, the app gets SIGTERM, Envoy ends after it.
-    async fn stop_in_order(&mut self, grace: Option<Duration>) {
-        if self.phase != Phase::Up {
+        if phase == Phase::Gone {
             return;
         }
-        self.phase = Phase::Stopping;
-        self.publish();
-        if let Some(envoy) = &self.envoy
-            && matches!(envoy.supervised.activity(), Activity::Running(_))
-        {
-            // An Envoy that cannot be asked has nothing to drain.
-            let _ = self.admin("/healthcheck/fail").await;
-            let _ = self.admin("/drain_listeners?graceful&skip_exit&inboundonly").await;
-            tokio::time::sleep(SETTLE).await;
+        if said != why {
+            let _ = shared.say.send(format!("{}: {why}; it is tried again", identity.name));
         }
-        let grace = grace.unwrap_or(self.identity.plan.grace);
-        join_all(self.apps.iter().map(|app| app.supervised.stop(Signal::TERM, grace))).await;
-        if let Some(envoy) = &self.envoy {
-            envoy.supervised.stop(Signal::TERM, ENVOY_GRACE).await;
+        if wait_to_retry(&shared, &identity, &mut orders, &status, phase, &why).await == Phase::Gone {
+            return;
         }
+        said = why;
     }
+}
 
-    fn start(&mut self, container: Option<&str>) -> Result<String, String> {
-        match container {
-            None if self.phase == Phase::Stopped => self.bring_up(),
-            None => {
-                self.parts_mut().for_each(|part| part.wanted = true);
-                self.parts().for_each(|part| part.supervised.start(part.program.clone()));
-            }
-            Some(_) if self.phase == Phase::Stopped => return Err(format!("{} is stopped: start it as a whole", self.identity.name)),
-            Some(name) => {
-                let Some(part) = self.parts_mut().find(|part| part.name == name) else { return Err(self.no_container(name)) };
-                part.wanted = true;
-                part.supervised.start(part.program.clone());
-            }
+/// Takes orders while a pod has no namespaces, until it is time to try again (up) or it is gone. A stopped one waits for its start.
+async fn wait_to_retry(
+    shared: &Shared,
+    identity: &Identity,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    status: &watch::Sender<Status>,
+    phase: Phase,
+    why: &str,
+) -> Phase {
+    let show = |phase: Phase, reason: &str| {
+        status.send_replace(Status { phase, ready: false, reason: reason.into(), place: None, containers: Vec::new() });
+        shared.changed.notify_one();
+    };
+    show(phase, why);
+    let retry = tokio::time::sleep(RETRY);
+    tokio::pin!(retry);
+    let mut stopped = phase == Phase::Stopped;
+    loop {
+        tokio::select! {
+            () = &mut retry, if !stopped => return Phase::Up,
+            order = orders.recv() => match order {
+                Some(Order::Stop { container: None, done, .. }) => {
+                    stopped = true;
+                    show(Phase::Stopped, "stopped");
+                    let _ = done.send(Ok(format!("{} stopped", identity.name)));
+                }
+                Some(Order::Start { container: None, done }) => {
+                    let _ = done.send(Ok(format!("{} started", identity.name)));
+                    return Phase::Up;
+                }
+                Some(Order::Stop { done, .. } | Order::Start { done, .. }) => {
+                    let _ = done.send(Err(format!("{} has not started: {why}", identity.name)));
+                }
+                Some(Order::Remove) | None => {
+                    show(Phase::Gone, "gone");
+                    return Phase::Gone;
+                }
+            },
         }
-        Ok(format!("{} started", container.unwrap_or(&self.identity.name)))
-    }
-
-    fn no_container(&self, name: &str) -> String {
-        let names: Vec<_> = self.parts().map(|part| part.name.as_str()).collect();
-        format!("{} has no container {name}: it has {}", self.identity.name, names.join(", "))
-    }
-
-    async fn admin(&self, path: &str) -> Result<()> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
-        let ask = async {
-            let stream = socket_in(&self.pause.pod)?.connect(address).await?;
-            http::request(stream, Method::POST, "localhost", path, &[]).await.map(drop)
-        };
-        tokio::time::timeout(Duration::from_secs(1), ask).await.context("Envoy's admin port does not answer")?
     }
 }

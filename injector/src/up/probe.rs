@@ -42,6 +42,8 @@ pub enum Action {
         /// The service asked for; empty for the server as a whole.
         service: String,
     },
+    /// Nothing, because of this: it never succeeds.
+    Impossible(String),
 }
 
 /// A readiness probe with Kubernetes' settings.
@@ -59,6 +61,13 @@ pub struct Probe {
     pub failures: u32,
     /// So many successes in a row make it ready.
     pub successes: u32,
+}
+
+impl Probe {
+    /// Whether it can never succeed.
+    pub fn is_impossible(&self) -> bool {
+        matches!(self.action, Action::Impossible(_))
+    }
 }
 
 /// Where a probe is made from and to.
@@ -156,6 +165,7 @@ async fn ask(action: &Action, target: &Target) -> Result<()> {
             Ok(())
         }
         Action::Exec(command) => exec(command, target).await,
+        Action::Impossible(why) => bail!("{why}"),
         Action::Grpc { port, service } => grpc(connect(target, *port).await?, service).await,
     }
 }

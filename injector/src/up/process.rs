@@ -1,9 +1,10 @@
 //! One program of a pod: started, watched, restarted with backoff when it dies, stopped on demand.
 
 use super::inside::{Role, program};
+use super::leftover::{self, Net};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -21,8 +22,8 @@ const HEALTHY: Duration = Duration::from_secs(10);
 pub struct Program {
     /// How messages name it, such as `reviews-v1-0/app`.
     pub name: String,
-    /// The pause process of the pod to run it in; none: beside the runner.
-    pub pause: Option<i32>,
+    /// The pod to run it in; none: beside the runner.
+    pub pod: Option<Place>,
     /// The program and its arguments.
     pub command: Vec<OsString>,
     /// The whole environment.
@@ -31,6 +32,15 @@ pub struct Program {
     pub folder: PathBuf,
     /// The file to which its output is appended.
     pub log: PathBuf,
+}
+
+/// A pod, as its programs are put into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its pause process.
+    pub pause: i32,
+    /// Its network.
+    pub net: Net,
 }
 
 /// What a program is doing.
@@ -122,15 +132,16 @@ async fn supervise(mut inbox: mpsc::UnboundedReceiver<Order>, state: watch::Send
                     set(Activity::Running(pid));
                     tokio::select! {
                         status = child.wait() => {
-                            signal_group(pid, Signal::KILL);
+                            end_rest(&program, pid);
                             status.map_or_else(|error| error.to_string(), how_it_ended)
                         }
                         order = next_stop(&mut inbox) => {
                             let Some((signal, grace, done)) = order else {
-                                signal_group(pid, Signal::KILL);
+                                end_rest(&program, pid);
                                 return;
                             };
                             end(&mut child, pid, signal, grace).await;
+                            end_rest(&program, pid);
                             set(Activity::Stopped);
                             let _ = done.send(());
                             break;
@@ -170,13 +181,19 @@ async fn next_stop(inbox: &mut mpsc::UnboundedReceiver<Order>) -> Option<(Signal
 
 async fn end(child: &mut Child, pid: u32, signal: Signal, grace: Duration) {
     signal_group(pid, signal);
-    if signal != Signal::KILL && tokio::time::timeout(grace, child.wait()).await.is_ok() {
-        // What the program left behind in its group goes too.
+    if signal == Signal::KILL || tokio::time::timeout(grace, child.wait()).await.is_err() {
         signal_group(pid, Signal::KILL);
-        return;
+        let _ = child.wait().await;
     }
+}
+
+/// Ends what a program left behind: in its process group, and in its container.
+fn end_rest(program: &Program, pid: u32) {
     signal_group(pid, Signal::KILL);
-    let _ = child.wait().await;
+    let container = program.env.get(OsStr::new(leftover::CONTAINER)).and_then(|name| name.to_str());
+    if let (Some(pod), Some(container)) = (&program.pod, container) {
+        leftover::end(&pod.net, pod.pause, Some(container));
+    }
 }
 
 /// Signals a program and all that it started. A group that is gone is no error.
@@ -193,8 +210,8 @@ fn spawn(program: &Program) -> std::io::Result<Child> {
 
 /// The command that runs `program` where it belongs, in a process group of its own.
 pub fn command(program: &Program) -> tokio::process::Command {
-    let command = match (program.pause, program.command.split_first()) {
-        (Some(pause), _) => self::program(&Role::Enter { pause, command: program.command.clone() }),
+    let command = match (&program.pod, program.command.split_first()) {
+        (Some(pod), _) => self::program(&Role::Enter { pause: pod.pause, command: program.command.clone() }),
         (None, first) => {
             let (name, arguments) = first.map_or((OsString::new(), Vec::new()), |(name, rest)| (name.clone(), rest.to_vec()));
             let mut command = std::process::Command::new(name);

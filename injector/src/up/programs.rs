@@ -3,6 +3,7 @@
 use super::dns;
 use super::enter;
 use super::envoy;
+use super::leftover::CONTAINER;
 use super::network::RUNNER;
 use super::pause::Setup;
 use super::plan::Proxy;
@@ -10,13 +11,16 @@ use super::plan::container::{Container, PROXY, Program as What};
 use super::plan::env::{self, Fields};
 use super::pod::{Identity, Shared};
 use super::probe::{Action, Probe};
-use super::process::Program;
+use super::process::{Place, Program};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use weir_mesh::bootstrap::HEALTH_PORT;
+
+/// The longest host name (`HOST_NAME_MAX` is one more).
+const HOSTNAME_LENGTH: usize = 63;
 
 /// What tells that an Envoy has its configuration.
 pub fn envoy_probe() -> Probe {
@@ -31,7 +35,7 @@ pub fn setup(shared: &Shared, identity: &Identity) -> Result<Setup> {
     std::fs::create_dir_all(&folder)?;
     let files = [
         ("resolv.conf", dns::resolv_conf(&identity.plan.namespace)),
-        ("hosts", format!("127.0.0.1 localhost\n{} {}\n", identity.ip, identity.name)),
+        ("hosts", format!("127.0.0.1 localhost\n{} {}\n", identity.ip, hostname(&identity.name))),
         // Other sources than files and DNS would ask the machine's own resolver, which does not know these names.
         ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_string()),
     ];
@@ -40,17 +44,22 @@ pub fn setup(shared: &Shared, identity: &Identity) -> Result<Setup> {
         std::fs::write(folder.join(name), text)?;
         shown.push((folder.join(name), PathBuf::from("/etc").join(name)));
     }
-    Ok(Setup { ip: identity.ip, hostname: identity.name.clone(), redirect: identity.plan.proxy == Proxy::Sidecar, files: shown })
+    Ok(Setup { ip: identity.ip, hostname: hostname(&identity.name).into(), redirect: identity.plan.proxy == Proxy::Sidecar, files: shown })
 }
 
-/// The Envoy of a pod, in the pod of the process `pause`.
-pub fn envoy_program(shared: &Shared, identity: &Identity, pause: i32) -> Result<Program> {
+/// A pod's host name: its name, but no longer than the kernel takes, cut as in a cluster.
+fn hostname(pod: &str) -> &str {
+    pod.get(..HOSTNAME_LENGTH).unwrap_or(pod).trim_end_matches(['-', '.'])
+}
+
+/// The Envoy of a pod.
+pub fn envoy_program(shared: &Shared, identity: &Identity, pod: &Place) -> Result<Program> {
     let Identity { name, ip, plan } = identity;
     let file = shared.dir.pod(&plan.namespace, name).join("envoy.json");
     let command = envoy::prepare(&shared.config.envoy, &file, plan.proxy, name, &plan.namespace, *ip, &plan.zone)?;
     Ok(Program {
         name: format!("{name}/{PROXY}"),
-        pause: Some(pause),
+        pod: Some(pod.clone()),
         command,
         env: base_env(),
         folder: PathBuf::from("/"),
@@ -58,8 +67,8 @@ pub fn envoy_program(shared: &Shared, identity: &Identity, pause: i32) -> Result
     })
 }
 
-/// The program of a container, in the pod of the process `pause`.
-pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, pause: i32) -> Program {
+/// The program of a container.
+pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, pod: &Place) -> Program {
     let Identity { name, ip, plan } = identity;
     let labels = plan.labels.clone().into_iter().chain(plan.zone.labels()).collect();
     let fields = Fields {
@@ -80,11 +89,12 @@ pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, 
         What::Local(all) => arguments(all),
     };
     let mut env = base_env();
-    env.insert("HOSTNAME".into(), name.into());
+    env.insert("HOSTNAME".into(), hostname(name).into());
+    env.insert(CONTAINER.into(), OsString::from(&container.name));
     env.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
     Program {
         name: format!("{name}/{}", container.name),
-        pause: Some(pause),
+        pod: Some(pod.clone()),
         command,
         env,
         folder: container
@@ -102,4 +112,20 @@ pub fn app_program(shared: &Shared, identity: &Identity, container: &Container, 
 pub fn base_env() -> BTreeMap<OsString, OsString> {
     let names = ["PATH", "HOME", "USER", "SHELL", "LANG", "TZ", "TMPDIR", "TERM", "LD_LIBRARY_PATH"];
     names.into_iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_cut_to_63_bytes_and_ends_with_a_letter_or_digit() {
+        for (name, expected) in [
+            ("web-0".to_string(), "web-0".to_string()),
+            (format!("{}-0", "a".repeat(63)), "a".repeat(63)),
+            (format!("{}-0", "a".repeat(62)), "a".repeat(62)),
+        ] {
+            assert_eq!(hostname(&name), expected);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What the processes of a run and the commands of other terminals say to each other.
 
+pub use super::plan::container::PROXY;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -27,7 +28,7 @@ pub enum ToRunner {
     Config(Box<Config>),
     /// The listener for a gateway's port, as a file.
     Listener {
-        /// The gateway.
+        /// The gateway, by its key.
         gateway: String,
         /// Its port inside.
         port: u16,
@@ -45,11 +46,20 @@ pub enum ToOuter {
     Live(String),
     /// Wanted: a listener outside.
     Bind {
-        /// For this gateway.
+        /// For the gateway of this key.
         gateway: String,
         /// For this port of it.
         port: u16,
     },
+    /// Closed: the listener of a gateway's port that is wanted no more.
+    Closed {
+        /// The gateway's key.
+        gateway: String,
+        /// Its port.
+        port: u16,
+    },
+    /// A gateway is reached otherwise than it was when all was ready.
+    Gateway(GatewayView),
     /// All is up, or so it was for the first time.
     Ready(Box<View>),
     /// Not all is up yet: what is missing.
@@ -166,6 +176,8 @@ pub struct GatewayView {
     pub urls: Vec<String>,
     /// Its ports, by the port inside.
     pub ports: Vec<PortView>,
+    /// What is said of the ports that are not served.
+    pub unserved: Vec<String>,
 }
 
 /// A gateway's port.
@@ -208,6 +220,14 @@ pub struct PodView {
     pub containers: Vec<ContainerView>,
 }
 
+/// The container that a user means: by its name, or `envoy` for Envoy's. `names` are those of the pod's containers.
+pub fn find_container<'a>(pod: &str, names: impl IntoIterator<Item = &'a str>, asked: &str) -> Result<&'a str, String> {
+    let names: Vec<_> = names.into_iter().collect();
+    let named = |wanted: &str| names.iter().find(|name| **name == wanted).copied();
+    let alias = || if asked == "envoy" { named(PROXY) } else { None };
+    named(asked).or_else(alias).ok_or_else(|| format!("{pod} has no container {asked}: it has {}", names.join(", ")))
+}
+
 /// A container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -234,4 +254,17 @@ pub struct ServiceView {
     pub name: String,
     /// Its ClusterIP; none for headless ones.
     pub cluster_ip: Option<Ipv4Addr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_found_by_its_name_and_envoys_also_as_envoy() {
+        let find = |asked: &str| find_container("web-0", [PROXY, "app"], asked);
+        assert_eq!((find("app"), find("istio-proxy"), find("envoy")), (Ok("app"), Ok(PROXY), Ok(PROXY)));
+        assert_eq!(find("nosuch"), Err("web-0 has no container nosuch: it has istio-proxy, app".into()));
+        assert_eq!(find_container("web-0", [PROXY, "envoy"], "envoy"), Ok("envoy"));
+    }
 }

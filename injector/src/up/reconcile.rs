@@ -67,6 +67,7 @@ mod tests {
             namespace: "n".into(),
             slot: slot.into(),
             proxy: Proxy::Sidecar,
+            proxy_ports: Vec::new(),
             labels: Labels::from([("version".into(), version.into())]),
             annotations: Labels::new(),
             zone: "a".parse().unwrap(),

@@ -3,16 +3,16 @@
 //! `weir up` opens the listener outside and hands it in. A socket stays in the network in which it was made, so what is
 //! accepted here comes from outside, and what is connected here goes to a pod: no second process has to copy.
 
-use std::net::Ipv4Addr;
+use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Relays from `listener` to `port` of the pods that `pods` names, by turns. Aborting the task closes the listener; the
+/// Relays from `listener` to what `pods` names, by turns. Aborting the task closes the listener; the
 /// connections it made live on.
-pub fn start(listener: OwnedFd, port: u16, pods: watch::Receiver<Vec<Ipv4Addr>>) -> std::io::Result<JoinHandle<()>> {
+pub fn start(listener: OwnedFd, pods: watch::Receiver<Vec<SocketAddrV4>>) -> std::io::Result<JoinHandle<()>> {
     let listener = std::net::TcpListener::from(listener);
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
@@ -30,14 +30,14 @@ pub fn start(listener: OwnedFd, port: u16, pods: watch::Receiver<Vec<Ipv4Addr>>)
                 turn.checked_rem(pods.len()).and_then(|index| pods.get(index)).copied()
             };
             if let Some(pod) = pod {
-                tokio::spawn(relay(client, pod, port));
+                tokio::spawn(relay(client, pod));
             }
         }
     }))
 }
 
-async fn relay(mut client: TcpStream, pod: Ipv4Addr, port: u16) {
-    if let Ok(mut gateway) = TcpStream::connect((pod, port)).await {
+async fn relay(mut client: TcpStream, pod: SocketAddrV4) {
+    if let Ok(mut gateway) = TcpStream::connect(pod).await {
         let _ = (client.set_nodelay(true), gateway.set_nodelay(true));
         let _ = tokio::io::copy_bidirectional(&mut client, &mut gateway).await;
     }

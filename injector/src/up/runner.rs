@@ -1,14 +1,16 @@
 //! The process that does the work inside the namespaces: follows the user's files, and brings what runs to what they say.
 
+mod tell;
+
 use super::applied::Applied;
 use super::cluster::{self, Addresses, Pool};
 use super::control::{self, Control};
 use super::gateways::Gateways;
-use super::message::{self, Receiver};
+use super::message::Receiver;
 use super::network::Network;
 use super::plan::{self, Plan};
 use super::pod::{self, Handle, Identity, Phase, Shared};
-use super::protocol::{Config, ServiceView, ToOuter, ToRunner};
+use super::protocol::{Config, GatewayView, ServiceView, ToOuter, ToRunner};
 use super::reconcile::{self, Running, Step};
 use super::rundir::RunDir;
 use super::view::Seen;
@@ -26,7 +28,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
-use weir_mesh::finding::Severity;
+use weir_mesh::finding::{Finding, Severity};
 use weir_mesh::mesh;
 
 /// How often the user is told what is still missing.
@@ -91,6 +93,7 @@ struct Runner {
     said: mpsc::UnboundedReceiver<String>,
     told: Vec<String>,
     announced: BTreeSet<(String, String)>,
+    shown_gateways: Vec<GatewayView>,
     started: Instant,
     control_plane: bool,
     complete: Option<Instant>,
@@ -135,6 +138,7 @@ impl Runner {
             said,
             told: Vec::new(),
             announced: BTreeSet::new(),
+            shown_gateways: Vec::new(),
             started: Instant::now(),
             control_plane: false,
             complete: None,
@@ -199,11 +203,19 @@ impl Runner {
         said.into_iter().for_each(|line| self.line(line));
         findings.append(&mut mesh::build(&objects, &self.mesh).1);
         self.plan = plan::plan(&objects, &self.options);
-        let findings = findings.iter().filter(|finding| finding.severity >= Severity::Warning).map(ToString::to_string);
-        self.tell(findings.chain(self.plan.notes.clone()).collect());
+        let text = |finding: &Finding| match finding.severity {
+            // Without its place: that of a kind which is ignored is only where it came first.
+            Severity::Info => format!("info: {}", finding.message),
+            _ => finding.to_string(),
+        };
+        self.tell(findings.iter().map(text).chain(self.plan.notes.clone()).collect());
         self.addresses = cluster::addresses(&self.plan.services, &self.addresses, &mut self.service_ips);
         self.files.write(&self.shared.dir, "addresses.yaml", cluster::address_objects(&self.plan.services, &self.addresses))?;
-        for (gateway, port) in self.gateways.follow(&self.plan.gateways) {
+        let (closed, wanted) = self.gateways.follow(&self.plan.gateways);
+        for (gateway, port) in closed {
+            self.send(&ToOuter::Closed { gateway, port });
+        }
+        for (gateway, port) in wanted {
             self.send(&ToOuter::Bind { gateway, port });
         }
         self.follow_pods()
@@ -238,6 +250,7 @@ impl Runner {
             services: self.plan.services.iter().map(|service| self.service_view(service)).collect(),
         });
         self.look_for_all();
+        self.tell_gateways();
         Ok(())
     }
 
@@ -253,65 +266,6 @@ impl Runner {
         let Some(listener) = files.into_iter().next() else { return Ok(()) };
         self.gateways.open(gateway, port, listener)?;
         self.follow_pods()
-    }
-
-    /// A line for each pod that is ready for the first time.
-    fn announce(&mut self) {
-        let lines: Vec<_> = self
-            .pods
-            .iter()
-            .filter(|(key, pod)| !self.announced.contains(*key) && pod.status.borrow().ready)
-            .map(|(key, pod)| {
-                let identity = &pod.identity;
-                let place =
-                    format!("{:<40} {:<15} {}", format!("{}.{}", identity.name, identity.plan.namespace), identity.ip, identity.plan.zone);
-                (key.clone(), format!("ready  {place}  {:.1} s", self.started.elapsed().as_secs_f32()))
-            })
-            .collect();
-        for (key, line) in lines {
-            self.announced.insert(key);
-            self.line(line);
-        }
-        self.announced.retain(|key| self.pods.contains_key(key));
-    }
-
-    /// Notes whether all is up, and since when.
-    fn look_for_all(&mut self) {
-        if self.ready {
-            return;
-        }
-        let missing = self.missing();
-        if missing.is_empty() {
-            self.complete.get_or_insert_with(Instant::now);
-        } else {
-            self.complete = None;
-            self.send(&ToOuter::Waiting(missing));
-        }
-    }
-
-    fn become_ready(&mut self) {
-        self.ready = true;
-        let view = self.seen.borrow().view(&self.shared.dir);
-        self.send(&ToOuter::Ready(Box::new(view)));
-    }
-
-    /// What is not up yet.
-    fn missing(&self) -> Vec<String> {
-        let waits = |pod: &plan::Pod| {
-            let mut same = self.pods.values().filter(|running| running.identity.plan == *pod);
-            let status = same.next().map(|running| running.status.borrow().clone());
-            let status = status.filter(|status| !status.ready);
-            status.map(|status| format!("{}.{}: {}", pod.slot, pod.namespace, status.reason))
-        };
-        let control_plane =
-            (!self.control_plane).then(|| format!("weir serve does not answer (log: {})", self.shared.dir.serve_log().display()));
-        control_plane.into_iter().chain(self.gateways.missing()).chain(self.plan.pods.iter().filter_map(waits)).collect()
-    }
-
-    fn remind(&mut self) {
-        for missing in self.missing() {
-            self.line(format!("waiting for {missing}"));
-        }
     }
 
     fn service_view(&self, service: &plan::Service) -> ServiceView {
@@ -334,22 +288,5 @@ impl Runner {
         };
         let _ = tokio::time::timeout(FAREWELL, all).await;
         let _ = tokio::time::timeout(Duration::from_millis(200), control_plane.stop(Signal::TERM, Duration::from_millis(150))).await;
-    }
-
-    /// Tells what is wrong now and was not at the last time.
-    fn tell(&mut self, wrong: Vec<String>) {
-        for line in wrong.iter().filter(|line| !self.told.contains(*line)) {
-            self.line(line.clone());
-        }
-        self.told = wrong;
-    }
-
-    fn line(&self, line: String) {
-        self.send(&ToOuter::Line(line));
-    }
-
-    fn send(&self, message: &ToOuter) {
-        // If `weir up` is gone, the other direction ends too, and with it this process.
-        let _ = message::send(&self.outer, message, &[]);
     }
 }

@@ -78,6 +78,11 @@ impl Mesh {
         std::fs::read_to_string(self.dir.path().join("said")).unwrap()
     }
 
+    /// The folder of the run.
+    pub fn run_dir(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
     /// Replaces its manifest.
     pub fn edit(&self, manifest: &str) {
         let new = self.dir.path().join("new");

@@ -97,11 +97,14 @@ pub struct Listen {
     /// A port to listen on; may be repeated [default: 9080 for bookinfo's roles, else 8080]
     #[arg(long = "port", value_name = "PORT")]
     ports: Vec<u16>,
+    /// Listen on nothing, and only run
+    #[arg(long, conflicts_with = "ports")]
+    no_port: bool,
 }
 
 impl Listen {
     fn addresses(&self, default: u16) -> Vec<SocketAddr> {
-        let ports = if self.ports.is_empty() { &[default] } else { self.ports.as_slice() };
+        let ports = if self.ports.is_empty() && !self.no_port { &[default] } else { self.ports.as_slice() };
         ports.iter().map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port))).collect()
     }
 }
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listens_on_all_ports_asked_for_and_on_the_default_for_none() {
+    fn listens_on_all_ports_asked_for_on_the_default_for_none_and_on_none_if_asked() {
         let listen = |args: &[&str]| match Cli::try_parse_from(args).unwrap().command {
             Command::StandIn { listen } => listen.addresses(8080),
             other => panic!("{other:?}"),
@@ -166,6 +169,7 @@ mod tests {
         let everywhere = |port| SocketAddr::from(([0, 0, 0, 0], port));
 
         assert_eq!(listen(&["stand-in"]), [everywhere(8080)]);
+        assert_eq!(listen(&["stand-in", "--no-port"]), []);
         assert_eq!(listen(&["stand-in", "--port", "80", "--port", "443"]), [everywhere(80), everywhere(443)]);
     }
 
@@ -175,7 +179,7 @@ mod tests {
 
         assert!(parses(&["--url", "http://shop/", "--requests", "5"]));
         assert!(parses(&["--url", "http://shop/", "--requests", "5", "--duration", "2m", "--header", "x-zone:a"]));
-        assert!(!parses(&["--url", "http://shop/", "--duration", "2h"]));
+        assert!(!parses(&["--url", "http://shop/", "--duration", "2 parsecs"]));
         assert!(!parses(&["--url", "http://shop/"]));
         assert!(!parses(&["--requests", "5"]));
     }

@@ -2,10 +2,17 @@
 
 use anyhow::Result;
 use clap::Parser;
-use std::process::ExitCode;
+use std::cell::Cell;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
-use weir_tests::scenario::{bookinfo, canary, failures, filters, locality, operations, protocols};
+use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
+use weir_tests::scenario::{analyze, bookinfo, canary, ends, failures, filters, locality, operations, protocols};
+use weir_tests::tools::{project, weir};
 use weir_tests::{Figure, Up};
+
+/// The exit code of a program that was ended before its time.
+const INTERRUPTED: u8 = 130;
 
 /// Runs the demos, prints what was expected and measured, and goes on running
 #[derive(Parser)]
@@ -18,9 +25,8 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(demo(&args))) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(until_told_to_end(&args))) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("demo: {error:#}");
             ExitCode::FAILURE
@@ -28,15 +34,39 @@ fn main() -> ExitCode {
     }
 }
 
-async fn demo(args: &Args) -> Result<bool> {
+/// The demo ends with its mesh, whenever it is told to.
+async fn until_told_to_end(args: &Args) -> Result<ExitCode> {
+    let kept = Cell::new(None);
+    let (mut interrupt, mut terminate, mut hangup) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        done = demo(args, &kept) => done?,
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(match kept.get() {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => ExitCode::from(INTERRUPTED),
+    })
+}
+
+/// Measures, then goes on as long as it was asked to; `all_kept` tells how the figures were.
+async fn demo(args: &Args, all_kept: &Cell<Option<bool>>) -> Result<()> {
     let started = tokio::time::Instant::now();
     println!("Starting a mesh of the three demos: deploy/demos/{{locality,canary,bookinfo}}, and two pods to try protocols\n");
-    let mesh = Up::start(&["deploy/demos/locality", "deploy/demos/canary", "deploy/demos/bookinfo", protocols::MANIFEST])?;
+    let mut command = Command::new(weir());
+    let folders = ["deploy/demos/locality", "deploy/demos/canary", "deploy/demos/bookinfo", protocols::MANIFEST];
+    // In the usual folder for runs, so that `weir get` of another terminal finds it.
+    command.arg("up").args(folders.map(project));
+    let mesh = Up::run(command, TempDir::with_prefix("weir-demo-")?)?;
     let port = mesh.gateway().port();
     println!("Ready after {:.0} s. While it measures, open:", started.elapsed().as_secs_f64());
     println!("  http://canary.localhost:{port}/              squares in the colours of the answers");
     println!("  http://localhost:{port}/productpage          bookinfo, with red and black stars");
-    println!("  http://locality.localhost:{port}/            which zones answered\n");
+    println!("  http://locality.localhost:{port}/            which zones answered");
+    println!("From another terminal: target/debug/weir get, weir proxy-status, weir stop POD; see deploy/demos/README.md\n");
     println!("     {:<70} {:<40} measured", "what", "expected");
 
     let mut kept = true;
@@ -58,16 +88,23 @@ async fn demo(args: &Args) -> Result<bool> {
     show(failures::control_plane_absent_at_start(&mesh).await?);
     show(filters::never_configured().await?);
     show(protocols::pass_unchanged(&mesh).await?);
+    let broken = filters::mesh_that_can_panic()?;
+    show(filters::panic_once(&broken).await?);
+    show(filters::panic_always(&broken).await?);
+    drop(broken);
+    show(ends::killed().await?);
+    show(analyze::finds_what_is_misspelt()?);
     show(bookinfo::pages(&mesh).await?);
     show(bookinfo::reviews(&mesh).await?);
 
+    all_kept.set(Some(kept));
     println!("\n{}", if kept { "All as expected." } else { "Some figures are off, see above." });
     match args.duration {
         Some(duration) => tokio::time::sleep_until(started + duration).await,
         None => {
-            println!("The mesh goes on running, see deploy/demos/README.md for what to try; Ctrl-C ends it.");
-            tokio::signal::ctrl_c().await?;
+            println!("The mesh goes on running; Ctrl-C ends it.");
+            std::future::pending::<()>().await;
         }
     }
-    Ok(kept)
+    Ok(())
 }

@@ -2,13 +2,15 @@
 
 use super::{IN_FORCE, canary};
 use crate::lone_envoy::LoneEnvoy;
-use crate::tools::{project, wait_for};
+use crate::tools::{copy_files, modules, project, wait_for, weir};
 use crate::{Figure, Up};
 use anyhow::{Context, Result};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
+use tempfile::TempDir;
 use weir_sample::client::Client;
 use weir_sample::load::{Config, Load, run};
 
@@ -20,6 +22,16 @@ const WORKERS: u64 = 2;
 /// Makes the test's build of the canary module panic.
 fn panics() -> HeaderMap {
     [(HeaderName::from_static("x-test-panic"), HeaderValue::from_static("yes"))].into_iter().collect()
+}
+
+/// The canary demo with a canary filter that panics when it is asked to.
+pub fn mesh_that_can_panic() -> Result<Up> {
+    let mixed = TempDir::with_prefix("weir-tests-")?;
+    copy_files(&modules("modules"), mixed.path())?;
+    copy_files(&modules("modules-test"), mixed.path())?;
+    let mut command = Command::new(weir());
+    command.env("WEIR_MODULES", mixed.path()).arg("up").arg(project("deploy/demos/canary")).arg("--run-dir").arg(mixed.path().join("run"));
+    Up::run(command, mixed)
 }
 
 /// The filter works: a tester gets the canary at weight 0.

@@ -1,8 +1,10 @@
 //! What a mesh of the demos must show, each as a figure.
 
+pub mod analyze;
 pub mod bookinfo;
 pub mod canary;
 pub mod edits;
+pub mod ends;
 pub mod failures;
 pub mod filters;
 pub mod locality;

@@ -10,6 +10,10 @@ pub struct Config {
     /// The version of this configuration: 1.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub version: u32,
+    /// Filled in by the control plane, for what it sends: only the routes of these hosts run the filter. So where there is one
+    /// canary, it is this one that a request is for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub routed: bool,
     /// One entry per service with a canary.
     pub canaries: Vec<Canary>,
 }

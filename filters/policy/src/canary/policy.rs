@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A validated canary policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    routed: bool,
     hosts: host::Index,
     canaries: Box<[Compiled]>,
 }
@@ -58,6 +59,11 @@ impl Policy {
         Self::try_from(&config).map(|_| config)
     }
 
+    /// The canary of every request that the filter meets, if the routes see to that it is always the same.
+    pub fn only(&self) -> Option<&Compiled> {
+        self.canaries.first().filter(|_| self.routed && self.canaries.len() == 1)
+    }
+
     /// The canary of a host, if there is one.
     pub fn for_host(&self, host: &[u8]) -> Option<&Compiled> {
         self.canaries.get(self.hosts.find(host)?)
@@ -72,7 +78,7 @@ impl TryFrom<&Config> for Policy {
         let hosts = host::Index::new("canaries", config.canaries.iter().map(|canary| canary.hosts.as_slice()))?;
         let canaries = config.canaries.iter().enumerate();
         let canaries = canaries.map(|(place, canary)| compile(&format!("canaries[{place}]"), canary)).collect::<Result<_, _>>()?;
-        Ok(Self { hosts, canaries })
+        Ok(Self { routed: config.routed, hosts, canaries })
     }
 }
 

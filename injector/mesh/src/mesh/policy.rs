@@ -16,8 +16,8 @@ pub struct Policies {
     pub client: Vec<(Plugin, String)>,
     /// The filters that its incoming requests pass.
     pub server: Vec<(Plugin, String)>,
-    /// By host of a destination.
-    canaries: BTreeMap<String, canary::Canary>,
+    /// By host of a destination, with the filter's name.
+    canaries: BTreeMap<String, (String, canary::Canary)>,
     /// Hosts with a locality policy.
     localities: BTreeSet<String>,
 }
@@ -44,7 +44,12 @@ impl Policies {
 
     /// The canary policy for destinations of a host.
     pub fn canary(&self, host: &str) -> Option<&canary::Canary> {
-        self.canaries.get(host)
+        self.canaries.get(host).map(|(_, canary)| canary)
+    }
+
+    /// The name of the canary filter that has a policy for destinations of a host.
+    pub fn canary_filter(&self, host: &str) -> Option<&str> {
+        self.canaries.get(host).map(|(filter, _)| filter.as_str())
     }
 
     /// Whether a locality policy holds for a host: its clusters get priorities by locality and zones to choose from.
@@ -58,7 +63,7 @@ impl Policies {
     }
 
     fn add_canary(&mut self, mesh: &Mesh, plugin: &Plugin, config: &canary::Config) -> String {
-        let mut compiled = canary::Config { version: config.version, canaries: Vec::new() };
+        let mut compiled = canary::Config { version: config.version, routed: true, canaries: Vec::new() };
         for canary in &config.canaries {
             let named: Vec<String> = canary.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
             let mut hosts: Vec<String> = named.iter().filter(|host| !host.contains('*')).cloned().collect();
@@ -70,7 +75,8 @@ impl Policies {
             // The users' order is drawn from the train: from the service's name where the policy names none, so that other hosts move nobody.
             let train = canary.train.clone().or_else(|| named.first().cloned());
             let canary = canary::Canary { hosts, train, ..canary.clone() };
-            self.canaries.extend(canary.hosts.iter().map(|host| (host.clone(), canary.clone())));
+            let of_host = |host: &String| (host.clone(), (plugin.resource_name(), canary.clone()));
+            self.canaries.extend(canary.hosts.iter().map(of_host));
             compiled.canaries.push(canary);
         }
         serde_json::to_string(&compiled).unwrap_or_default()

@@ -58,12 +58,13 @@ impl fmt::Display for Locality {
 }
 
 impl Workload {
-    /// The number of the port where the pod listens for a service's port.
+    /// The number of the port where the pod listens for a service's port; nobody listens on 0.
     pub fn target_port(&self, port: &Port) -> Option<u16> {
-        match &port.target {
+        let number = match &port.target {
             Target::Number(number) => Some(*number),
             Target::Name(name) => self.named_ports.get(name).copied(),
-        }
+        };
+        number.filter(|number| *number != 0)
     }
 }
 

@@ -8,6 +8,7 @@ mod kept;
 mod parse;
 mod read;
 mod regex;
+mod unsupported;
 mod validate;
 pub mod virtual_service;
 pub mod wasm_plugin;
@@ -111,7 +112,8 @@ pub struct Read {
 /// An object, or a whole file, that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// The file is no YAML, or the file or folder cannot be read: all its objects keep their last good state.
+    /// A part of the file is no YAML, or the file or folder cannot be read: all its objects that were not read keep their last good
+    /// state.
     File(PathBuf),
     /// The object is not valid.
     Object(Key),

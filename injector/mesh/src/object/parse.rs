@@ -1,7 +1,7 @@
 //! One document as an object of a known kind; each field that does not fit is named by its path.
 
 use super::read::Problems;
-use super::{Kind, validate};
+use super::{Kind, unsupported, validate};
 use crate::finding::Severity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -36,25 +36,23 @@ pub(super) fn known_kind(api_version: &str, kind: &str) -> Option<&'static str> 
 /// The object's metadata and contents; none when a field has the wrong type.
 pub(super) fn parse(known: &str, api_version: &str, mut value: Value, problems: &mut Problems) -> Option<(ObjectMeta, Kind)> {
     if ISTIO_GROUPS.iter().any(|group| api_version.starts_with(group)) {
-        let meta: ObjectMeta = typed(value.get_mut("metadata").map(Value::take).unwrap_or_default(), "metadata", false, problems)?;
+        let meta: ObjectMeta = typed(value.get_mut("metadata").map(Value::take).unwrap_or_default(), "metadata", None, problems)?;
+        // What goes need not be right: a removal names its object and no more.
+        let reported = meta.deletion_timestamp.is_none().then_some(known);
         let mut spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
         drop_nulls(&mut spec);
         let kind = match known {
-            "Gateway" => Kind::Gateway(typed(spec, "spec", true, problems)?),
-            "VirtualService" => Kind::VirtualService(typed(spec, "spec", true, problems)?),
-            "DestinationRule" => Kind::DestinationRule(typed(spec, "spec", true, problems)?),
-            _ => Kind::WasmPlugin(Box::new(typed(spec, "spec", true, problems)?)),
+            "Gateway" => Kind::Gateway(typed(spec, "spec", reported, problems)?),
+            "VirtualService" => Kind::VirtualService(typed(spec, "spec", reported, problems)?),
+            "DestinationRule" => Kind::DestinationRule(typed(spec, "spec", reported, problems)?),
+            _ => Kind::WasmPlugin(Box::new(typed(spec, "spec", reported, problems)?)),
         };
-        // What goes need not be right: a removal names its object and no more.
-        if meta.deletion_timestamp.is_none() {
-            validate::validate(&kind, problems);
-        }
-        return Some((meta, kind));
+        return Some(valid(meta, kind, problems));
     }
     macro_rules! kubernetes {
         ($make:expr) => {{
-            let object = typed(value, "", false, problems)?;
-            (ObjectMeta::clone(metadata_of(&object)), $make(object))
+            let object = typed(value, "", None, problems)?;
+            valid(ObjectMeta::clone(metadata_of(&object)), $make(object), problems)
         }};
     }
     Some(match known {
@@ -64,6 +62,14 @@ pub(super) fn parse(known: &str, api_version: &str, mut value: Value, problems: 
         "Deployment" => kubernetes!(|deployment| Kind::Deployment(Box::new(deployment))),
         _ => kubernetes!(Kind::IpAddress),
     })
+}
+
+/// Validates an object that is there to stay.
+fn valid(meta: ObjectMeta, kind: Kind, problems: &mut Problems) -> (ObjectMeta, Kind) {
+    if meta.deletion_timestamp.is_none() {
+        validate::validate(&kind, problems);
+    }
+    (meta, kind)
 }
 
 fn metadata_of<T: k8s_openapi::Metadata<Ty = ObjectMeta>>(object: &T) -> &ObjectMeta {
@@ -82,8 +88,8 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Reads `value` as a `T`; `at` is its path inside the object.
-fn typed<T: DeserializeOwned>(value: Value, at: &str, report_unknown: bool, problems: &mut Problems) -> Option<T> {
+/// Reads `value` as a `T`; `at` is its path inside the object. Unknown fields are reported of a kind that is named.
+fn typed<T: DeserializeOwned>(value: Value, at: &str, reported: Option<&str>, problems: &mut Problems) -> Option<T> {
     let value = if value.is_null() { Value::Object(Default::default()) } else { value };
     let join = |path: &str| match (at, path) {
         ("", path) => path.to_string(),
@@ -95,15 +101,18 @@ fn typed<T: DeserializeOwned>(value: Value, at: &str, report_unknown: bool, prob
     let mut track = serde_path_to_error::Track::new();
     let inner = serde_path_to_error::Deserializer::new(value, &mut track);
     let result = T::deserialize(serde_ignored::Deserializer::new(inner, &mut note));
-    if report_unknown {
+    let mut is_whole = true;
+    if let Some(kind) = reported {
         for path in unknown {
             // serde_ignored writes `http.0.?.name`; ours are written `http[0].name`.
             let path = join(&bracketed(&path));
-            problems.add(Severity::Warning, &path, "Weir does not know this field; it has no effect: check its spelling".into());
+            let (severity, message) = unsupported::verdict(kind, &path);
+            is_whole &= severity != Severity::Error;
+            problems.add(severity, &path, message.into());
         }
     }
     match result {
-        Ok(parsed) => Some(parsed),
+        Ok(parsed) => is_whole.then_some(parsed),
         Err(error) => {
             let path = join(&track.path().to_string());
             problems.add(Severity::Error, &path, error.to_string());

@@ -55,9 +55,9 @@ pub struct HttpMatch {
     pub ignore_uri_case: bool,
 }
 
-/// At most one of the three; none means presence.
+/// At most one of the three; none means presence, so a misspelt one must not be ignored.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StringMatch {
     pub exact: Option<String>,
     pub prefix: Option<String>,
@@ -172,7 +172,32 @@ pub struct Delay {
 #[serde(rename_all = "camelCase", default)]
 pub struct Abort {
     pub http_status: Option<u32>,
+    pub grpc_status: Option<String>,
     pub percentage: Option<Percent>,
+}
+
+/// The number of gRPC's status of that name.
+pub fn grpc_code(name: &str) -> Option<u32> {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    (0..).zip(NAMES).find(|(_, known)| *known == name).map(|(code, _)| code)
 }
 
 /// 0 to 100, fractions allowed.

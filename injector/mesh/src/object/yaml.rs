@@ -1,10 +1,11 @@
 //! YAML documents as JSON values that remember where each field stood.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+mod node;
+
+use node::Node;
+use serde_json::{Map, Value};
+use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 use std::collections::HashMap;
-use std::fmt;
 
 /// One document: its value, and line and column of each field by its path (`spec.http[0].name`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,7 +20,7 @@ pub struct Document {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions(HashMap<String, (usize, usize)>);
 
-/// Text that is no YAML.
+/// A document that is no YAML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct YamlError {
     /// From 1; 0 if unknown.
@@ -67,13 +68,23 @@ impl Positions {
     }
 }
 
-/// Reads all documents of a text. JSON is YAML too.
-pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
+/// Reads all documents of a text, as far as one can be told from the next. JSON is YAML too.
+pub fn documents(text: &str) -> Vec<Result<Document, YamlError>> {
     // The library's defaults refuse a file of 1,025 documents; what bounds aliases and depth stays.
-    let budget = serde_saphyr::budget! { max_documents: 1 << 20, max_nodes: 1 << 25, max_events: 1 << 26 };
-    let options = serde_saphyr::options! { legacy_octal_numbers: true, strict_booleans: true, with_snippet: false, budget: budget };
-    let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| yaml_error(text, &error))?;
-    Ok(nodes.into_iter().map(document).filter(|document| !document.value.is_null()).collect())
+    let budget = serde_saphyr::budget! { max_documents: 1 << 20, max_nodes: 1 << 25, max_events: 1 << 26, max_reader_input_bytes: None };
+    let options = serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        strict_booleans: true,
+        // JSON has no such numbers: they become null.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        ignore_binary_tag_for_string: true,
+        with_snippet: false,
+        budget: budget,
+    };
+    let mut bytes = text.as_bytes();
+    let nodes = serde_saphyr::read_with_options::<_, Spanned<Node>>(&mut bytes, options);
+    let documents = nodes.map(|node| node.map(document).map_err(|error| yaml_error(text, &error)));
+    documents.filter(|document| document.as_ref().is_ok_and(|document| !document.value.is_null()) || document.is_err()).collect()
 }
 
 fn yaml_error(text: &str, error: &serde_saphyr::Error) -> YamlError {
@@ -82,9 +93,25 @@ fn yaml_error(text: &str, error: &serde_saphyr::Error) -> YamlError {
         Some(found) => format!("  {found}\n  {}^", " ".repeat(column.saturating_sub(1))),
         None => String::new(),
     };
-    let message = error.to_string();
-    let message = message.lines().next().unwrap_or_default();
-    YamlError { line, column, message: message.strip_prefix("error: ").unwrap_or(message).to_string(), snippet }
+    YamlError { line, column, message: in_plain_words(&error.to_string()), snippet }
+}
+
+/// The library speaks to programmers, and names the place once more.
+fn in_plain_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("duplicate mapping key", "a key stands twice"),
+        ("expected string scalar", "a key is a list or a map"),
+        ("recursive references", "an alias stands inside of what it stands for"),
+        ("cannot deserialize tagged scalar", "Kubernetes does not read this tag"),
+        ("invalid u64", "the value is none of its tag's"),
+        ("invalid floating point", "the value is none of its tag's"),
+    ];
+    let first = message.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    match WORDS.iter().find(|(theirs, _)| first.starts_with(theirs)) {
+        Some((_, ours)) => (*ours).into(),
+        None => first.split(" at line ").next().unwrap_or(first).into(),
+    }
 }
 
 fn document(node: Spanned<Node>) -> Document {
@@ -113,86 +140,19 @@ fn flatten(node: Spanned<Node>, path: String, positions: &mut HashMap<String, (u
     value
 }
 
-/// A YAML value whose parts keep their positions.
-enum Node {
-    Scalar(Value),
-    Sequence(Vec<Spanned<Node>>),
-    Mapping(Vec<(String, Spanned<Node>)>),
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Bool(value)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Scalar(Number::from_f64(value).map_or(Value::Null, Value::Number)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Null))
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Null))
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        Node::deserialize(deserializer)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(Node::Sequence(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Node::Mapping(entries))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
 
+    fn good(text: &str) -> Vec<Document> {
+        documents(text).into_iter().map(Result::unwrap).collect()
+    }
+
     #[test]
     fn keeps_values_and_their_positions() {
-        let found = documents("a: 1\nb:\n- c: yes\n  d: 0644\n- on\n---\n# nothing\n---\ne: \"5\"\n").unwrap();
+        let found = good("a: 1\nb:\n- c: yes\n  d: 0644\n- on\n---\n# nothing\n---\ne: \"5\"\n");
         let values: Vec<_> = found.iter().map(|document| document.value.clone()).collect();
         assert_eq!(values, [json!({"a": 1, "b": [{"c": "yes", "d": 420}, "on"]}), json!({"e": "5"})]);
         assert_eq!(found[0].positions.find("b[0].d"), (4, 6));
@@ -201,23 +161,64 @@ mod tests {
     }
 
     #[test]
+    fn reads_values_that_json_has_not() {
+        for (text, expected) in [
+            ("~: a", json!({"null": "a"})),
+            ("1: a\ntrue: b\n1.5: c", json!({"1": "a", "true": "b", "1.5": "c"})),
+            ("a: [.nan, .inf, -.inf]", json!({"a": [null, null, null]})),
+            ("a: !!binary aGk=", json!({"a": "aGk="})),
+            ("a: !own b", json!({"a": "b"})),
+            ("a: 99999999999999999999", json!({"a": 1e20})),
+            ("x: &x {a: 1}\ny: {<<: *x, b: 2}", json!({"x": {"a": 1}, "y": {"a": 1, "b": 2}})),
+        ] {
+            let values: Vec<_> = good(text).into_iter().map(|document| document.value).collect();
+            assert_eq!(values, [expected], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_document_does_not_take_the_others_with_it() {
+        let found = documents("a: 1\n---\nb: 1\nb: 2\n---\nc: 3\n");
+        let found: Vec<_> = found.into_iter().map(|found| found.map(|document| document.value)).collect();
+        let error = YamlError { line: 4, column: 1, message: "a key stands twice".into(), snippet: "  b: 2\n  ^".into() };
+        assert_eq!(found, [Ok(json!({"a": 1})), Err(error), Ok(json!({"c": 3}))]);
+        let found = documents("a: 1\n---\nb: [1\n---\nc: 3\n");
+        assert!(found[0].is_ok() && found[1].is_err(), "{found:?}");
+    }
+
+    #[test]
     fn reads_the_many_documents_of_a_large_mesh() {
-        assert_eq!(documents(&"---\na: 1\n".repeat(5000)).unwrap().len(), 5000);
+        assert_eq!(good(&"---\na: 1\n".repeat(5000)).len(), 5000);
     }
 
     #[test]
     fn refuses_a_few_lines_that_grow_without_end() {
         let mut text = "a0: &a0 [x, x]\n".to_string();
         (1..40).for_each(|i| text.push_str(&format!("a{i}: &a{i} [*a{0}, *a{0}, *a{0}]\n", i - 1)));
-        assert!(documents(&text).is_err());
-        assert!(documents(&"[".repeat(100_000)).is_err());
+        assert!(documents(&text).iter().all(Result::is_err));
+        assert!(documents(&"[".repeat(100_000)).iter().all(Result::is_err));
     }
 
     #[test]
     fn says_where_text_is_no_yaml() {
-        let error = documents("a:\n  b: [1, 2\nc: 3\n").unwrap_err();
+        let error = documents("a:\n  b: [1, 2\nc: 3\n").remove(0).unwrap_err();
         assert!(error.line >= 2, "{error:?}");
         assert!(error.snippet.contains('^'), "{error:?}");
+    }
+
+    #[test]
+    fn speaks_of_yaml_not_of_rust() {
+        for (text, expected) in [
+            ("a: 1\na: 2", "a key stands twice"),
+            ("? [a]\n: b", "a key is a list or a map"),
+            ("a: &x [*x]", "an alias stands inside of what it stands for"),
+            ("a: !!timestamp 2001-01-01", "Kubernetes does not read this tag"),
+            ("a: !!int x", "the value is none of its tag's"),
+            ("a: *x", "alias references unknown anchor"),
+            ("a: 'x", "unclosed quote"),
+        ] {
+            assert_eq!(documents(text).remove(0).unwrap_err().message, expected, "{text}");
+        }
     }
 
     proptest! {

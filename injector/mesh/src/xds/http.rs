@@ -38,7 +38,9 @@ pub(crate) fn outbound(view: &View, stat_prefix: &str, route_config: &str, gatew
     let mut filters = Vec::new();
     let (locality, before): (Vec<_>, Vec<_>) =
         view.policies.client.iter().partition(|(plugin, _)| matches!(plugin.filter, Filter::Locality(_)));
-    filters.extend(before.iter().map(|(plugin, _)| discovered(plugin)));
+    // A canary filter runs where a route leads to one of its hosts, and nowhere else: the route says so.
+    let is_canary = |plugin: &Plugin| matches!(plugin.filter, Filter::Canary(_));
+    filters.extend(before.iter().map(|(plugin, _)| HttpFilter { disabled: is_canary(plugin), ..discovered(plugin) }));
     // A native filter between the two of ours: without it the second sees the route as it was before the first changed it.
     filters.push(native("fault", any(HttpFault::default())));
     filters.extend(locality.iter().map(|(plugin, _)| discovered(plugin)));

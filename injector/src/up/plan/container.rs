@@ -2,12 +2,13 @@
 
 use super::Labels;
 use super::env::{self, Variable};
+use super::image::{self, short_name};
+use super::readiness;
 use super::zone::Zone;
 use crate::up::probe::{Action, Probe};
-use k8s_openapi::api::core::v1::{Container as KubeContainer, ContainerPort, PodSpec, Probe as KubeProbe, ServiceSpec};
+use k8s_openapi::api::core::v1::{Container as KubeContainer, ContainerPort, PodSpec, ServiceSpec, Volume};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// The name of Envoy's container in a pod.
 pub const PROXY: &str = "istio-proxy";
@@ -44,8 +45,8 @@ pub enum Program {
 
 /// What a container needs to know of its pod.
 pub struct Context<'a> {
-    /// The pod's name, for notes.
-    pub pod: &'a str,
+    /// The object that describes the pod, for notes.
+    pub object: &'a str,
     /// The Service that selects the pod.
     pub service: Option<&'a str>,
     /// The pod's label `version`.
@@ -62,12 +63,14 @@ pub struct Context<'a> {
 pub fn plan(context: &Context<'_>, spec: &PodSpec, notes: &mut Vec<String>) -> Vec<Container> {
     let declared: BTreeSet<u16> = spec.containers.iter().flat_map(tcp_ports).map(|(_, port)| port).collect();
     let mut undeclared: Vec<u16> = context.target_ports.difference(&declared).copied().collect();
+    let mut served = BTreeSet::new();
     let mut containers = Vec::new();
+    note_what_is_left_out(context, spec, notes);
     for container in spec.containers.iter().filter(|container| !is_proxy(container)) {
         let image = container.image.clone().unwrap_or_default();
         let ports = tcp_ports(container);
         let arguments = || container.args.clone().unwrap_or_default();
-        let program = match mapped(context.images, &image) {
+        let program = match image::program(context.images, &image) {
             Some(program) => {
                 // The image's program stands for the first word of `command`, which names a file of the image.
                 let rest = container.command.iter().flatten().skip(1).cloned();
@@ -79,15 +82,15 @@ pub fn plan(context: &Context<'_>, spec: &PodSpec, notes: &mut Vec<String>) -> V
             }
             None => None,
         };
-        let mut env = env::plan(context.pod, container, notes);
-        let mut readiness = container.readiness_probe.as_ref().and_then(|probe| probe_of(probe, &ports));
+        let mut env = env::plan(context.object, container, notes);
+        let mut readiness = readiness::plan(context.object, container, &ports, notes);
         let program = program.unwrap_or_else(|| {
-            let served: Vec<u16> = ports.iter().map(|(_, port)| *port).chain(undeclared.drain(..)).collect();
-            // The stand-in is ready when it listens; the image's own probe asks for paths that it does not know.
-            readiness = served.first().map(|port| Probe { period: Duration::from_secs(10), ..default_probe(Action::Tcp(*port)) });
+            // Containers share the pod's network, so a port that an earlier stand-in serves is taken.
+            let wanted = ports.iter().map(|(_, port)| *port).chain(undeclared.drain(..));
+            let own: Vec<u16> = wanted.filter(|port| served.insert(*port)).collect();
             env.extend(identity(context));
-            let ports = served.iter().flat_map(|port| ["--port".to_string(), port.to_string()]);
-            Program::Sample(["stand-in".to_string()].into_iter().chain(ports).collect())
+            readiness = readiness.take().filter(Probe::is_impossible).or_else(|| stand_in_probe(&own));
+            stand_in(&own)
         });
         containers.push(Container {
             name: container.name.clone(),
@@ -100,6 +103,37 @@ pub fn plan(context: &Context<'_>, spec: &PodSpec, notes: &mut Vec<String>) -> V
         });
     }
     containers
+}
+
+/// A stand-in that answers on these ports. Without any it only runs, as a helper does that listens on nothing.
+fn stand_in(ports: &[u16]) -> Program {
+    let none = ports.is_empty().then(|| "--no-port".to_string());
+    let ports = ports.iter().flat_map(|port| ["--port".to_string(), port.to_string()]);
+    Program::Sample(["stand-in".to_string()].into_iter().chain(none).chain(ports).collect())
+}
+
+/// A stand-in is ready when it listens; the image's own probe asks for paths that it does not know.
+fn stand_in_probe(ports: &[u16]) -> Option<Probe> {
+    ports.first().map(|port| readiness::default(Action::Tcp(*port)))
+}
+
+fn note_what_is_left_out(context: &Context<'_>, spec: &PodSpec, notes: &mut Vec<String>) {
+    let object = context.object;
+    let names = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(", "));
+    let first = spec.init_containers.iter().flatten().map(|container| container.name.as_str());
+    if let Some(names) = names(first.collect()) {
+        notes.push(format!("{object}: init containers are left out: {names}"));
+    }
+    // An empty folder holds nothing that could be missed.
+    let volumes = spec.volumes.iter().flatten().filter(|volume: &&Volume| volume.empty_dir.is_none());
+    if let Some(names) = names(volumes.map(|volume| volume.name.as_str()).collect()) {
+        notes.push(format!("{object}: volumes are left out: {names}"));
+    }
+}
+
+/// The TCP ports of Envoy's own container, where a manifest has one.
+pub fn proxy_ports(spec: &PodSpec) -> Vec<(Option<String>, u16)> {
+    spec.containers.iter().filter(|container| is_proxy(container)).flat_map(tcp_ports).collect()
 }
 
 /// Whether a pod is a gateway of its own: its container is Envoy, put there by injection.
@@ -140,84 +174,4 @@ fn tcp_ports(container: &KubeContainer) -> Vec<(Option<String>, u16)> {
     let tcp = |port: &&ContainerPort| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
     let ports = container.ports.iter().flatten().filter(tcp);
     ports.filter_map(|port| Some((port.name.clone(), u16::try_from(port.container_port).ok()?))).collect()
-}
-
-/// The program of an image: of its full name, else of its name without tag and digest, else of its last path segment.
-fn mapped<'a>(images: &'a BTreeMap<String, String>, image: &str) -> Option<&'a str> {
-    [image, without_tag(image), short_name(image)].iter().find_map(|name| images.get(*name)).map(String::as_str)
-}
-
-fn without_tag(image: &str) -> &str {
-    let image = image.split('@').next().unwrap_or(image);
-    match image.rsplit_once(':') {
-        // A colon before a slash belongs to the registry's port.
-        Some((name, tag)) if !tag.contains('/') => name,
-        _ => image,
-    }
-}
-
-fn short_name(image: &str) -> &str {
-    let name = without_tag(image);
-    name.rsplit('/').next().unwrap_or(name)
-}
-
-fn default_probe(action: Action) -> Probe {
-    let second = Duration::from_secs(1);
-    Probe { action, initial_delay: Duration::ZERO, period: 10 * second, timeout: second, failures: 3, successes: 1 }
-}
-
-fn probe_of(probe: &KubeProbe, ports: &[(Option<String>, u16)]) -> Option<Probe> {
-    let number = |port: &IntOrString| match port {
-        IntOrString::Int(port) => u16::try_from(*port).ok(),
-        IntOrString::String(name) => ports.iter().find(|(known, _)| known.as_ref() == Some(name)).map(|(_, port)| *port),
-    };
-    let action = if let Some(http) = &probe.http_get {
-        let headers = http.http_headers.iter().flatten().map(|header| (header.name.clone(), header.value.clone())).collect();
-        match http.scheme.as_deref() {
-            // A probe accepts any certificate, so what it can learn beyond a connection is little.
-            Some("HTTPS") => Action::Tcp(number(&http.port)?),
-            _ => Action::Http { port: number(&http.port)?, path: http.path.clone().unwrap_or_else(|| "/".into()), headers },
-        }
-    } else if let Some(tcp) = &probe.tcp_socket {
-        Action::Tcp(number(&tcp.port)?)
-    } else if let Some(exec) = &probe.exec {
-        Action::Exec(exec.command.clone().unwrap_or_default())
-    } else {
-        let grpc = probe.grpc.as_ref()?;
-        Action::Grpc { port: u16::try_from(grpc.port).ok()?, service: grpc.service.clone().unwrap_or_default() }
-    };
-    let default = default_probe(action);
-    let seconds =
-        |value: Option<i32>, default: Duration| value.and_then(|value| u64::try_from(value).ok()).map_or(default, Duration::from_secs);
-    let count = |value: Option<i32>, default: u32| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
-    Some(Probe {
-        initial_delay: seconds(probe.initial_delay_seconds, default.initial_delay),
-        period: seconds(probe.period_seconds, default.period),
-        timeout: seconds(probe.timeout_seconds, default.timeout),
-        failures: count(probe.failure_threshold, default.failures),
-        successes: count(probe.success_threshold, default.successes),
-        ..default
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_found_by_its_full_name_without_its_tag_or_by_its_last_segment() {
-        let images = |name: &str| BTreeMap::from([(name.to_string(), "/bin/app".to_string())]);
-        for (name, image, found) in [
-            ("docker.io/istio/app:1.2", "docker.io/istio/app:1.2", true),
-            ("docker.io/istio/app", "docker.io/istio/app:1.2", true),
-            ("app", "docker.io/istio/app:1.2", true),
-            ("app", "app@sha256:00", true),
-            ("localhost:5000/app", "localhost:5000/app", true),
-            ("app", "localhost:5000/app", true),
-            ("docker.io/istio/app:1.3", "docker.io/istio/app:1.2", false),
-            ("ap", "docker.io/istio/app:1.2", false),
-        ] {
-            assert_eq!(mapped(&images(name), image).is_some(), found, "{name} {image}");
-        }
-    }
 }

@@ -45,16 +45,24 @@ pub struct Fields<'a> {
 }
 
 /// Reads a container's variables. What comes from elsewhere (ConfigMap, Secret) is left out, with a note.
-pub fn plan(pod: &str, container: &Container, notes: &mut Vec<String>) -> Vec<Variable> {
+pub fn plan(object: &str, container: &Container, notes: &mut Vec<String>) -> Vec<Variable> {
     let mut variables = Vec::new();
     for variable in container.env.iter().flatten() {
         let field = variable.value_from.as_ref().and_then(|source| source.field_ref.as_ref()).map(|field| field.field_path.clone());
         let value = match (field, &variable.value_from) {
-            (Some(path), _) => Value::Field(path),
+            (Some(path), _) => {
+                if !is_known(&path) {
+                    notes.push(format!(
+                        "{object}: variable {} of container {} is empty: there is no field {path} here",
+                        variable.name, container.name
+                    ));
+                }
+                Value::Field(path)
+            }
             (None, None) => Value::Text(variable.value.clone().unwrap_or_default()),
             (None, Some(_)) => {
                 notes.push(format!(
-                    "{pod}: variable {} of container {} is left out: only values and fieldRef are known here",
+                    "{object}: variable {} of container {} is left out: only values and fieldRef are known here",
                     variable.name, container.name
                 ));
                 continue;
@@ -63,9 +71,26 @@ pub fn plan(pod: &str, container: &Container, notes: &mut Vec<String>) -> Vec<Va
         variables.push(Variable { name: variable.name.clone(), value });
     }
     if container.env_from.as_ref().is_some_and(|sources| !sources.is_empty()) {
-        notes.push(format!("{pod}: envFrom of container {} is left out: ConfigMaps and Secrets are not known here", container.name));
+        notes.push(format!("{object}: envFrom of container {} is left out: ConfigMaps and Secrets are not known here", container.name));
     }
     variables
+}
+
+/// Whether [`Fields`] has the field at `path`.
+fn is_known(path: &str) -> bool {
+    let fields = [
+        "metadata.name",
+        "metadata.uid",
+        "metadata.namespace",
+        "spec.nodeName",
+        "spec.serviceAccountName",
+        "status.podIP",
+        "status.podIPs",
+        "status.hostIP",
+        "status.hostIPs",
+    ];
+    let entry = |start: &str| path.strip_prefix(start).is_some_and(|rest| rest.ends_with("']"));
+    fields.contains(&path) || entry("metadata.labels['") || entry("metadata.annotations['")
 }
 
 /// The variables with their values.

@@ -3,13 +3,15 @@
 pub mod container;
 pub mod env;
 pub mod gateway;
+mod image;
+mod readiness;
 pub mod zone;
 
 use container::Container;
 use gateway::Gateway;
 use k8s_openapi::api::core::v1::{PodSpec, Service as KubeService, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use weir_mesh::object::{Kind, Objects};
@@ -47,6 +49,8 @@ pub struct Pod {
     pub slot: String,
     /// What stands beside the app.
     pub proxy: Proxy,
+    /// The named TCP ports of Envoy's own container, where a manifest has one.
+    pub proxy_ports: Vec<(Option<String>, u16)>,
     /// Its labels, without those of its zone.
     pub labels: Labels,
     /// Its annotations.
@@ -115,7 +119,7 @@ pub fn plan(objects: &Objects, options: &Options) -> Plan {
     let mut pods = Vec::new();
     for object in objects.iter() {
         let (namespace, name) = (&object.key.namespace, &object.key.name);
-        let planner = Planner { namespace, services: &services, options };
+        let planner = Planner { object: object.key.to_string(), namespace, services: &services, options };
         match &object.kind {
             Kind::Deployment(deployment) => {
                 let spec = deployment.spec.clone().unwrap_or_default();
@@ -134,13 +138,35 @@ pub fn plan(objects: &Objects, options: &Options) -> Plan {
             _ => {}
         }
     }
-    let gateways = gateway::plan(objects, options, &mut pods);
+    let gateways = gateway::plan(objects, options, &services, &mut pods);
+    make_slots_unique(&mut pods, &mut notes);
+    notes.extend(image::unused(options, &pods));
     notes.sort();
     notes.dedup();
     Plan { pods, services: services.into_iter().map(|(service, _)| service).collect(), gateways, notes }
 }
 
+/// Pods are told apart by their slots; a Pod `web-0` beside a Deployment `web` is called otherwise here.
+fn make_slots_unique(pods: &mut [Pod], notes: &mut Vec<String>) {
+    let mut taken: BTreeSet<(String, String)> = pods.iter().map(|pod| (pod.namespace.clone(), pod.slot.clone())).collect();
+    let mut seen = BTreeSet::new();
+    for pod in pods {
+        if seen.insert((pod.namespace.clone(), pod.slot.clone())) {
+            continue;
+        }
+        let names = (2..).map(|number: u32| format!("{}-{number}", pod.slot));
+        let free = names.map(|name| (pod.namespace.clone(), name)).find(|name| !taken.contains(name));
+        if let Some((namespace, name)) = free {
+            notes.push(format!("two pods of namespace {namespace} have the name {}: one is {name} here", pod.slot));
+            taken.insert((namespace.clone(), name.clone()));
+            seen.insert((namespace, name.clone()));
+            pod.slot = name;
+        }
+    }
+}
+
 struct Planner<'a> {
+    object: String,
     namespace: &'a str,
     services: &'a [(Service, ServiceSpec)],
     options: &'a Options,
@@ -159,7 +185,7 @@ impl Planner<'_> {
         // The one that is named like the app, so that another Service beside it does not make this another pod.
         let own = selecting.iter().find(|(service, _)| labels.get("app") == Some(&service.name)).or(selecting.first());
         let context = container::Context {
-            pod: &slot,
+            object: &self.object,
             service: own.map(|(service, _)| service.name.as_str()),
             version: labels.get("version").map(String::as_str),
             zone: &zone,
@@ -179,6 +205,7 @@ impl Planner<'_> {
             namespace: self.namespace.into(),
             slot,
             proxy,
+            proxy_ports: container::proxy_ports(spec),
             labels,
             annotations,
             zone,

@@ -2,7 +2,7 @@
 
 use super::{Problems, virtual_service};
 use crate::finding::Severity;
-use crate::object::virtual_service::{Fault, HeaderOperations, Headers, HttpMatch, HttpRoute, Redirect, Rewrite};
+use crate::object::virtual_service::{Fault, HeaderOperations, Headers, HttpMatch, HttpRoute, Redirect, Rewrite, grpc_code};
 use std::collections::BTreeMap;
 
 /// The codes that Envoy redirects with.
@@ -89,7 +89,11 @@ fn operations_of(at: &str, operations: &HeaderOperations, is_request: bool, prob
     }
     operations.remove.iter().enumerate().for_each(|(i, name)| named(&format!("remove[{i}]"), name, false));
     for (field, entries, _) in fields {
-        entries.iter().for_each(|(name, value)| problems.header_format(&format!("{at}.{field}.{name}"), value));
+        for (name, value) in entries {
+            let at = format!("{at}.{field}.{name}");
+            problems.added(&at, name);
+            problems.header_format(&at, value);
+        }
     }
 }
 
@@ -132,9 +136,13 @@ fn fault(at: &str, fault: Option<&Fault>, problems: &mut Problems) {
     }
     if let Some(abort) = &fault.abort {
         let at = format!("{at}.abort");
-        match abort.http_status {
-            Some(code) => status(&format!("{at}.httpStatus"), code, problems),
-            None => problems.error(&at, "an abort needs an httpStatus"),
+        match (abort.http_status, &abort.grpc_status) {
+            (Some(code), None) => status(&format!("{at}.httpStatus"), code, problems),
+            (None, Some(name)) if grpc_code(name).is_none() => {
+                problems.error(&format!("{at}.grpcStatus"), &format!("{name:?} is no status of gRPC: write it as UNAVAILABLE"));
+            }
+            (None, Some(_)) => {}
+            _ => problems.error(&at, "an abort needs one of httpStatus and grpcStatus"),
         }
         problems.percent(&format!("{at}.percentage"), abort.percentage);
     }

@@ -4,7 +4,10 @@
 mod destination_rule;
 mod gateway;
 mod http;
+mod kubernetes;
 mod virtual_service;
+
+pub(super) use kubernetes::key;
 
 use super::read::Problems;
 use super::virtual_service::{Percent, StringMatch};
@@ -19,7 +22,13 @@ pub(super) fn validate(kind: &Kind, problems: &mut Problems) {
         Kind::DestinationRule(spec) => destination_rule::validate(spec, problems),
         Kind::Gateway(spec) => gateway::validate(spec, problems),
         Kind::WasmPlugin(spec) => wasm_plugin(spec, problems),
-        _ => {}
+        Kind::Service(service) => kubernetes::service(service, problems),
+        Kind::Pod(pod) => kubernetes::pod("spec", pod.spec.as_ref(), problems),
+        Kind::Deployment(deployment) => {
+            let template = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+            kubernetes::pod("spec.template.spec", template, problems);
+        }
+        Kind::Namespace(_) | Kind::IpAddress(_) => {}
     }
 }
 
@@ -49,9 +58,8 @@ impl Problems<'_> {
 
     /// The name of a header.
     fn header_name(&mut self, at: &str, name: &str) {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         let rest = name.strip_prefix(':').unwrap_or(name);
-        if rest.is_empty() || !rest.chars().all(allowed) {
+        if rest.is_empty() || !rest.chars().all(format::is_of_header_name) {
             self.error(at, &format!("{name:?} is no name of a header"));
         }
     }
@@ -66,8 +74,16 @@ impl Problems<'_> {
     /// A value that a header is given.
     fn header_format(&mut self, at: &str, value: &str) {
         self.header_value(at, value);
+        self.added(at, value);
         if let Some(fault) = format::fault(value) {
             self.error(at, &fault);
+        }
+    }
+
+    /// A name or a value of a header that Envoy adds.
+    fn added(&mut self, at: &str, text: &str) {
+        if text.len() > format::LONGEST {
+            self.error(at, &format!("Envoy takes at most {} bytes here", format::LONGEST));
         }
     }
 
@@ -81,6 +97,9 @@ impl Problems<'_> {
     fn string_match(&mut self, at: &str, text: &StringMatch, presence: bool) {
         if [&text.exact, &text.prefix, &text.regex].iter().filter(|kind| kind.is_some()).count() > 1 {
             self.error(at, "a match is one of exact, prefix and regex");
+        }
+        if text.prefix.as_ref().is_some_and(String::is_empty) {
+            self.error(&format!("{at}.prefix"), "a prefix cannot be empty");
         }
         if let Some(pattern) = &text.regex
             && !(presence && (pattern == "*" || pattern.is_empty()))

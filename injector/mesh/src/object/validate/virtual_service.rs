@@ -5,7 +5,7 @@ use crate::object::virtual_service::{Destination, RouteDestination, VirtualServi
 
 pub(super) fn validate(spec: &VirtualService, problems: &mut Problems) {
     if spec.hosts.is_empty() {
-        problems.error("spec.hosts", "a VirtualService needs at least one host");
+        problems.error("spec.hosts", "a VirtualService needs at least one host (Weir does not read delegates yet, which have none)");
     }
     for (i, host) in spec.hosts.iter().enumerate() {
         problems.host(&format!("spec.hosts[{i}]"), host);

@@ -10,12 +10,14 @@ mod headers;
 mod weights;
 
 use super::lookup::Target;
-use super::{View, matching, retry};
+use super::{View, any, matching, retry};
 use crate::mesh::host::first_label;
 use crate::mesh::virtual_service::MESH;
 use crate::object::virtual_service::{Destination, HttpMatch, HttpRoute, RouteDestination};
-use envoy_types::pb::envoy::config::route::v3::{Route, RouteMatch, route};
+use envoy_types::pb::envoy::config::route::v3::{FilterConfig, Route, RouteMatch, route};
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
+use envoy_types::pb::google::protobuf::Any;
+use std::collections::BTreeSet;
 use weir_policy::SUBSET_HEADER;
 
 /// The Envoy routes of one match. They belong together, in this order.
@@ -71,7 +73,7 @@ fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_ma
         request_headers_to_remove: headers::to_remove(&operations.request),
         response_headers_to_add: headers::to_add(&operations.response),
         response_headers_to_remove: headers::to_remove(&operations.response),
-        typed_per_filter_config: http.fault.as_ref().and_then(fault::per_route).into_iter().collect(),
+        typed_per_filter_config: http.fault.as_ref().and_then(fault::per_route).into_iter().chain(canary_filters(view, http)).collect(),
         ..Default::default()
     };
     if let Some(redirect) = &http.redirect {
@@ -83,6 +85,14 @@ fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_ma
     let overridden = overridden(view, &http.route);
     let ways = overridden.into_iter().map(|choice| (Some(name_of(choice)), std::slice::from_ref(choice)));
     ways.chain([(None, http.route.as_slice())]).flat_map(|(subset, choices)| way(view, http, &template, subset, choices, port)).collect()
+}
+
+/// Runs the canary filters that have a policy for a destination.
+fn canary_filters(view: &View, http: &HttpRoute) -> Vec<(String, Any)> {
+    let names: BTreeSet<&str> = http.route.iter().filter_map(|choice| view.policies.canary_filter(&choice.destination.host)).collect();
+    // Envoy takes a configuration that is there, if empty, for "run it here".
+    let run = || any(FilterConfig { config: Some(Any::default()), ..Default::default() });
+    names.into_iter().filter_map(|name| Some((name.to_string(), run()?))).collect()
 }
 
 /// The destinations that an override can name: all of the route, those of weight 0 too.
