@@ -1,31 +1,28 @@
-# The Wasm modules: built for size, only with the callbacks that the filter has, each at most 160 kB.
+# The Wasm modules: built for size, each at most 160 kB.
 
 MODULES := canary locality noop
 MODULES_DIR := target/modules
 MODULE_LIMIT := 160000
-# noop keeps all callbacks, as the SDK exports them: what crossing into Wasm costs a filter that nobody packed.
-CALLBACKS_canary := tick request_headers
-CALLBACKS_locality := tick request_headers response_headers
 
 WASM_CARGO := cargo build --profile wasm --target wasm32-wasip1
 WASM_OPT = $(shell command -v wasm-opt || ls .tools/node_modules/.bin/wasm-opt 2>/dev/null)
 # Exactly the features that both rustc emits and Envoy's V8 accepts; --all-features makes a module that Envoy refuses.
 WASM_OPT_FLAGS := -Os --enable-bulk-memory --enable-sign-ext --enable-mutable-globals --enable-nontrapping-float-to-int
-# pack IN OUT MODULE
-pack = cargo run --quiet -p weir-pack -- $(1) $(2) --limit $(MODULE_LIMIT) $(CALLBACKS_$(3):%=--callback %) $(if $(WASM_OPT),-- $(WASM_OPT) $(WASM_OPT_FLAGS))
+# pack IN OUT
+pack = cargo run --quiet -p weir-pack -- $(1) $(2) --limit $(MODULE_LIMIT) $(if $(WASM_OPT),-- $(WASM_OPT) $(WASM_OPT_FLAGS))
 
 .PHONY: wasm wasm-test wasm-target wasm-opt
 
 wasm: wasm-target wasm-opt
 	$(WASM_CARGO) $(MODULES:%=-p weir-%)
 	@mkdir -p $(MODULES_DIR)
-	@$(foreach module,$(MODULES),$(call pack,target/wasm32-wasip1/wasm/weir_$(module).wasm,$(MODULES_DIR)/weir-$(module).wasm,$(module)) &&) true
+	@$(foreach module,$(MODULES),$(call pack,target/wasm32-wasip1/wasm/weir_$(module).wasm,$(MODULES_DIR)/weir-$(module).wasm) &&) true
 
 # A canary filter that panics on the header x-test-panic, for the tests only. After the real ones: cargo puts it in their place.
 wasm-test: wasm
 	$(WASM_CARGO) -p weir-canary --features panic
 	@mkdir -p target/modules-test
-	@$(call pack,target/wasm32-wasip1/wasm/weir_canary.wasm,target/modules-test/weir-canary.wasm,canary)
+	@$(call pack,target/wasm32-wasip1/wasm/weir_canary.wasm,target/modules-test/weir-canary.wasm)
 
 wasm-target:
 	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1)" || rustup target add wasm32-wasip1 || \

@@ -5,125 +5,68 @@
 mod counter;
 
 use counter::{COUNTERS, Counter};
-use log::{debug, error};
-use proxy_wasm::hostcalls::{get_map_bytes, get_map_value_bytes, set_map_value};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, Bytes, ContextType, MapType};
-use std::rc::Rc;
 use weir_policy::canary::{Compiled, Decision, Input, Policy};
 use weir_policy::{BUCKET_HEADER, SUBSET_HEADER, host_of_cluster};
-use weir_shell::{Counters, TICK, is_debug, learn_log_level, property};
+use weir_shell::{Counters, Filter, Headers, Level, header, headers_joined, is_debug, log, property, set_header};
 
-mod module {
-    proxy_wasm::main! {{
-        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Debug);
-        proxy_wasm::set_root_context(|_| Box::new(super::Plugin::default()));
-    }}
-}
-
-const CLUSTER: [&str; 2] = ["xds", "cluster_name"];
+weir_shell::filter!(Canary: on_request_headers);
 
 /// One configuration of the filter.
-#[derive(Default)]
-struct Plugin(Option<Rc<Policy>>);
+#[derive(Debug)]
+pub struct Canary(Policy);
 
-impl Context for Plugin {}
-
-impl RootContext for Plugin {
-    fn on_configure(&mut self, _: usize) -> bool {
-        match Policy::parse(&self.get_plugin_configuration().unwrap_or_default()) {
-            Ok(policy) => {
-                self.0 = Some(Rc::new(policy));
-                COUNTERS.with(Counters::define);
-                self.set_tick_period(TICK);
-                self.on_tick();
-                true
-            }
-            Err(error) => {
-                error!("{error}");
-                false
-            }
-        }
+impl Filter for Canary {
+    fn new(json: &[u8]) -> Result<Self, String> {
+        Policy::parse(json).map(Self).map_err(|error| error.to_string())
     }
 
-    fn on_tick(&mut self) {
-        COUNTERS.with(Counters::flush);
-        learn_log_level();
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Request(self.0.clone())))
-    }
-}
-
-struct Request(Option<Rc<Policy>>);
-
-impl Context for Request {}
-
-impl HttpContext for Request {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_request_headers(&self, _: u32) {
         #[cfg(feature = "panic")]
         #[allow(clippy::panic, reason = "the build with this feature exists to panic")]
         if read(Input::Header("x-test-panic")).is_some() {
             panic!("asked to by x-test-panic");
         }
-        if let Some(policy) = self.0.as_deref() {
-            match policy.only().or_else(|| of_cluster(policy)) {
-                Some(canary) => apply(canary.decide(read)),
-                None => Counter::NoPolicy.count(),
-            }
+        match self.0.only().or_else(|| of_cluster(&self.0)) {
+            Some(canary) => apply(canary.decide(read)),
+            None => Counter::NoPolicy.count(),
         }
-        Action::Continue
+    }
+
+    fn flush_counters() {
+        COUNTERS.with(Counters::flush);
     }
 }
 
-/// The canary of the service that the route leads to. To read this costs as much as all else together.
+/// The canary of the service that the route leads to.
 fn of_cluster(policy: &Policy) -> Option<&Compiled> {
-    let cluster = property(&CLUSTER)?;
-    policy.for_host(host_of_cluster(&cluster)?)
+    policy.for_host(host_of_cluster(&cluster()?)?)
+}
+
+fn cluster() -> Option<Box<[u8]>> {
+    property("xds\0cluster_name")
 }
 
 fn apply(decision: Decision<'_>) {
     if is_debug() {
-        debug!("{}: {decision}", property(&CLUSTER).unwrap_or_default().escape_ascii());
+        log(Level::Debug, &format!("{}: {decision}", cluster().unwrap_or_default().escape_ascii()));
     }
     match decision {
         Decision::Override { subset, .. } => {
-            set(SUBSET_HEADER, subset);
+            set_header(Headers::Request, SUBSET_HEADER, subset.as_bytes());
             Counter::Override.count();
         }
         Decision::Bucket { bucket, .. } => {
-            set(BUCKET_HEADER, &bucket.to_string());
+            set_header(Headers::Request, BUCKET_HEADER, bucket.to_string().as_bytes());
             Counter::Bucket.count();
         }
         Decision::NoKey => Counter::NoKey.count(),
     }
 }
 
-/// A header that cannot be set leaves the request to the route's weights.
-fn set(name: &str, value: &str) {
-    let _ = set_map_value(MapType::HttpRequestHeaders, name, Some(value));
-}
-
-fn read(input: Input<'_>) -> Option<Bytes> {
+fn read(input: Input<'_>) -> Option<Box<[u8]>> {
     match input {
-        Input::Header(name) => get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten(),
-        Input::Cookies => cookies(),
-        Input::SourceAddress => property(&["source", "address"]),
+        Input::Header(name) => header(Headers::Request, name),
+        Input::Cookies => headers_joined(Headers::Request, "cookie", b";"),
+        Input::SourceAddress => property("source\0address"),
     }
-}
-
-/// A comma may be Envoy's, between several headers, or the cookie's own: only the headers themselves tell.
-fn cookies() -> Option<Bytes> {
-    let joined = property(&["request", "headers", "cookie"])?;
-    if !joined.contains(&b',') {
-        return Some(joined);
-    }
-    let headers = get_map_bytes(MapType::HttpRequestHeaders).ok()?;
-    let cookies = headers.into_iter().filter(|(name, _)| name == "cookie");
-    cookies.map(|(_, value)| value).reduce(|all, next| [all, next].join(b";".as_slice()))
 }

@@ -5,7 +5,6 @@ use crate::{Headers, Proxy, proxy};
 /// The ABI's answers.
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
-const UNIMPLEMENTED: u32 = 12;
 /// The ABI's header maps.
 const RESPONSE_HEADERS: u32 = 2;
 
@@ -44,8 +43,6 @@ fn headers(proxy: &mut Proxy, map: u32) -> &mut Headers {
 unsafe extern "C" fn proxy_log(_: u32, data: *const u8, size: usize) -> u32 {
     // SAFETY: as in `bytes`.
     let line = unsafe { text(data, size) };
-    // The SDK sends a panic's message here, a failed assertion's too.
-    eprintln!("{line}");
     proxy(|proxy| proxy.log.push(line));
     OK
 }
@@ -120,6 +117,7 @@ unsafe extern "C" fn proxy_get_property(path: *const u8, length: usize, data: *m
         let path = text(path, length).replace('\0', ".");
         let value = proxy(|proxy| match path.strip_prefix("request.headers.") {
             Some(name) => joined(&proxy.request, name),
+            None if path == "plugin_name" => Some(proxy.plugin.clone().into()),
             None => proxy.properties.get(&path).cloned(),
         });
         hand_over(value, data, size)
@@ -154,22 +152,4 @@ extern "C" fn proxy_increment_metric(id: u32, by: i64) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_set_tick_period_milliseconds(_: u32) -> u32 {
     OK
-}
-
-/// The SDK links these; no filter uses them.
-macro_rules! unimplemented {
-    ($($name:ident)*) => {
-        $(#[unsafe(no_mangle)]
-        extern "C" fn $name() -> u32 {
-            UNIMPLEMENTED
-        })*
-    };
-}
-
-unimplemented! {
-    proxy_set_buffer_bytes proxy_set_header_map_pairs
-    proxy_remove_header_map_value proxy_add_header_map_value proxy_set_property proxy_get_shared_data proxy_set_shared_data
-    proxy_register_shared_queue proxy_resolve_shared_queue proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_continue_stream
-    proxy_close_stream proxy_send_local_response proxy_http_call proxy_grpc_call proxy_grpc_stream proxy_grpc_send proxy_grpc_cancel
-    proxy_grpc_close proxy_get_status proxy_set_effective_context proxy_call_foreign_function proxy_done proxy_get_metric proxy_record_metric
 }

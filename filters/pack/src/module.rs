@@ -1,13 +1,12 @@
-//! The outline of a Wasm module: its sections, and the exports in one of them.
+//! The outline of a Wasm module: its sections.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 const HEADER: &[u8] = b"\0asm\x01\0\0\0";
-const EXPORTS: u8 = 7;
 
 /// A section: its number in the specification, and its content.
 pub(crate) struct Section<'m> {
-    pub(crate) id: u8,
+    id: u8,
     content: &'m [u8],
 }
 
@@ -22,46 +21,6 @@ pub(crate) fn sections(module: &[u8]) -> Result<Vec<Section<'_>>> {
         rest = after;
     }
     Ok(sections)
-}
-
-/// The module without the exports that `keep` refuses. What they referred to stays, for wasm-opt to remove.
-pub(crate) fn without_exports(module: &[u8], keep: impl Fn(&str) -> bool) -> Result<Vec<u8>> {
-    let mut out = HEADER.to_vec();
-    for section in sections(module)? {
-        out.push(section.id);
-        if section.id == EXPORTS {
-            let content = kept_exports(section.content, &keep)?;
-            write_number(&mut out, content.len());
-            out.extend(content);
-        } else {
-            write_number(&mut out, section.content.len());
-            out.extend(section.content);
-        }
-    }
-    Ok(out)
-}
-
-fn kept_exports(content: &[u8], keep: impl Fn(&str) -> bool) -> Result<Vec<u8>> {
-    let (count, mut rest) = number(content)?;
-    let mut kept = 0;
-    let mut entries: Vec<u8> = Vec::new();
-    for _ in 0..count {
-        let entry = rest;
-        let (length, after) = number(rest)?;
-        let (name, after) = after.split_at_checked(length).context("an export's name is cut short")?;
-        // The kind is one byte, and then comes the index.
-        let (_, after) = number(after.get(1..).context("an export is cut short")?)?;
-        rest = after;
-        if keep(std::str::from_utf8(name)?) {
-            kept += 1;
-            entries.extend(entry.get(..entry.len() - rest.len()).unwrap_or_default());
-        }
-    }
-    ensure!(rest.is_empty(), "bytes are left behind the exports");
-    let mut out = Vec::new();
-    write_number(&mut out, kept);
-    out.extend(entries);
-    Ok(out)
 }
 
 impl Section<'_> {
@@ -106,26 +65,14 @@ fn number(bytes: &[u8]) -> Result<(usize, &[u8])> {
     anyhow::bail!("a number is cut short or too long")
 }
 
-fn write_number(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn leaves_out_the_exports_that_are_not_kept_and_nothing_else() {
-        let module = |exports: &[u8]| [HEADER, &[1, 4, 1, 0x60, 0, 0], exports, &[0, 3, 1, b'x', 9]].concat();
-        let before = module(&[7, 9, 2, 1, b'a', 0, 0, 1, b'b', 0, 1]);
-        let after = module(&[7, 5, 1, 1, b'b', 0, 1]);
-        assert_eq!(without_exports(&before, |name| name == "b").unwrap(), after);
-        assert_eq!(without_exports(&before, |_| true).unwrap(), before);
-        let names: Vec<_> = sections(&after).unwrap().iter().map(|section| (section.name(), section.size())).collect();
+    fn names_the_sections_and_their_sizes() {
+        let module = [HEADER, &[1, 4, 1, 0x60, 0, 0], &[7, 5, 1, 1, b'b', 0, 1], &[0, 3, 1, b'x', 9]].concat();
+        let names: Vec<_> = sections(&module).unwrap().iter().map(|section| (section.name(), section.size())).collect();
         assert_eq!(names, [("types".into(), 4), ("exports".into(), 5), ("x".into(), 3)]);
     }
 
@@ -133,6 +80,5 @@ mod tests {
     fn refuses_what_is_no_module() {
         assert!(sections(b"").is_err());
         assert!(sections(b"\0asm\x01\0\0\0\x07\x09\x02").is_err());
-        assert!(without_exports(b"\0asm\x01\0\0\0\x07\x02\x01\x05", |_| true).is_err());
     }
 }

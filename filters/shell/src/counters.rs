@@ -1,7 +1,6 @@
 //! A filter's counters in Envoy's stats.
 
-use proxy_wasm::hostcalls::{define_metric, increment_metric};
-use proxy_wasm::types::MetricType;
+use crate::host::{define_counter, increment};
 use std::cell::{Cell, OnceCell};
 
 /// Counters that are kept in the VM until [`Counters::flush`]; one set per VM, since configurations come and go.
@@ -24,12 +23,6 @@ impl<const N: usize> Counters<N> {
         Self { names, defined: OnceCell::new() }
     }
 
-    /// Makes them known to Envoy.
-    pub fn define(&self) {
-        let count = |name| Count { id: define_metric(MetricType::Counter, name).ok(), pending: Cell::new(0) };
-        self.defined.get_or_init(|| self.names.map(count));
-    }
-
     /// Counts one, by its place among the names.
     pub fn count(&self, place: usize) {
         if let Some(count) = self.defined.get().and_then(|counts| counts.get(place)) {
@@ -37,11 +30,12 @@ impl<const N: usize> Counters<N> {
         }
     }
 
-    /// Brings Envoy up to date.
+    /// Brings Envoy up to date; at first it makes them known to it.
     pub fn flush(&self) {
-        for Count { id, pending } in self.defined.get().into_iter().flatten() {
+        let count = |name| Count { id: define_counter(name), pending: Cell::new(0) };
+        for Count { id, pending } in self.defined.get_or_init(|| self.names.map(count)) {
             if let (Some(id), pending @ 1..) = (*id, pending.take()) {
-                let _ = increment_metric(id, pending);
+                increment(id, pending);
             }
         }
     }

@@ -1,39 +1,121 @@
-//! What the filters share: Envoy's properties, without the panics of the SDK's own getters; counters; the log level.
+//! What surrounds weir-policy in a filter: Envoy's callbacks and calls, configurations, counters, the log.
 //!
-//! A call out of Wasm costs more than a decision, so counts go out, and the log level comes in, by a tick.
+//! It takes the place of an SDK, since a filter costs little more than what it asks of Envoy and is told by it: here that is
+//! only what it needs. A call costs more than a decision, so counts go out, and the log level comes in, by a tick.
 
 mod counters;
+mod host;
+mod plugins;
 
 pub use counters::Counters;
+pub use host::{Headers, Level, header, headers_joined, log, now, number, property, set_header};
+pub use plugins::Plugins;
 
-use proxy_wasm::hostcalls::{get_log_level, get_property};
-use proxy_wasm::types::{Bytes, LogLevel};
 use std::cell::Cell;
-use std::time::Duration;
 
-/// The period of a filter's tick.
-pub const TICK: Duration = Duration::from_millis(500);
+/// How often counters go to Envoy, in milliseconds.
+const TICK: u32 = 500;
 
 thread_local! {
     static DEBUG: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether Envoy would print a debug line, as of the last [`learn_log_level`].
+/// What a filter makes of its configuration, and does with requests. One value per configuration, shared by its requests.
+pub trait Filter: Sized {
+    /// Reads the plugin's configuration.
+    ///
+    /// # Errors
+    /// What is wrong with it, as it is to stand in the log.
+    fn new(json: &[u8]) -> Result<Self, String>;
+
+    /// Does its work before a request goes on. The number is the request's, and grows from one to the next.
+    fn on_request_headers(&self, _request: u32) {}
+
+    /// Does its work before a response goes on.
+    fn on_response_headers(&self, _request: u32) {}
+
+    /// Brings Envoy's counters up to date.
+    fn flush_counters();
+}
+
+/// Makes the module's exports: `filter!(Canary: on_request_headers);`. Envoy calls what is exported, so what a filter does not
+/// list costs nothing.
+#[macro_export]
+macro_rules! filter {
+    ($filter:ty: $($callback:ident),+) => {
+        thread_local! {
+            static PLUGINS: $crate::Plugins<$filter> = $crate::Plugins::default();
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn _initialize() {
+            $crate::initialize();
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_configure(_plugin: u32, _size: usize) -> bool {
+            PLUGINS.with($crate::Plugins::configure)
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_tick(_plugin: u32) {
+            $crate::on_tick::<$filter>();
+        }
+
+        $($crate::callback!($callback);)+
+    };
+}
+
+/// The export of one callback, whose answer is always to continue.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! callback {
+    (on_request_headers) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_request_headers(request: u32, _count: usize, _is_end: bool) -> u32 {
+            if let Some(filter) = PLUGINS.with($crate::Plugins::current) {
+                $crate::Filter::on_request_headers(&*filter, request);
+            }
+            0
+        }
+    };
+    (on_response_headers) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_response_headers(request: u32, _count: usize, _is_end: bool) -> u32 {
+            if let Some(filter) = PLUGINS.with($crate::Plugins::current) {
+                $crate::Filter::on_response_headers(&*filter, request);
+            }
+            0
+        }
+    };
+}
+
+/// The ABI that this is.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// Readies the VM.
+#[doc(hidden)]
+pub fn initialize() {
+    #[cfg(target_family = "wasm")]
+    {
+        unsafe extern "C" {
+            fn __wasm_call_ctors();
+        }
+        // SAFETY: Envoy calls this once, before anything else.
+        unsafe { __wasm_call_ctors() };
+        std::panic::set_hook(Box::new(|panic| log(Level::Critical, &panic.to_string())));
+    }
+}
+
+/// Does what is done now and then.
+#[doc(hidden)]
+pub fn on_tick<F: Filter>() {
+    F::flush_counters();
+    DEBUG.set(host::shows_debug());
+}
+
+/// Whether Envoy's log shows debug lines, as of the last tick.
 pub fn is_debug() -> bool {
     DEBUG.get()
-}
-
-/// Asks Envoy for its log level.
-pub fn learn_log_level() {
-    DEBUG.set(get_log_level().is_ok_and(|level| level as u32 <= LogLevel::Debug as u32));
-}
-
-/// An attribute of the request, if Envoy has it (Envoy's "Attributes").
-pub fn property(path: &[&str]) -> Option<Bytes> {
-    get_property(path.to_vec()).ok().flatten()
-}
-
-/// An attribute that is an integer, which Envoy hands over as eight bytes.
-pub fn number(path: &[&str]) -> Option<u64> {
-    property(path)?.try_into().ok().map(u64::from_le_bytes)
 }

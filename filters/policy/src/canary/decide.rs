@@ -34,7 +34,8 @@ pub enum Decision<'p> {
 pub enum Input<'p> {
     /// The header of this name in lower case; of several the first, as Envoy hands it over.
     Header(&'p str),
-    /// The `cookie` headers, joined by `;`: RFC 6265 allows one alone in HTTP/1, and yet some proxies send several.
+    /// All `cookie` headers, joined by `;`: RFC 6265 allows one alone in HTTP/1, and yet some proxies send several. Asked for
+    /// when the first, which is cheaper to read, has not the cookie.
     Cookies,
     /// The client's address, `IP:PORT`.
     SourceAddress,
@@ -46,7 +47,7 @@ impl Compiled {
     /// The bucket is `xxh3_64(user, seed = xxh3_64(train or service))`, scaled to [`BUCKETS`] by its high bits: the same on
     /// every proxy, in every build, for ever.
     pub fn decide<V: AsRef<[u8]>>(&self, read: impl FnMut(Input<'_>) -> Option<V>) -> Decision<'_> {
-        let mut request = Request { read, cookies: None };
+        let mut request = Request { read, cookie: None, cookies: None };
         for Tester { source, exact, subset } in &self.overrides {
             if request.with(source, |value| value == exact.as_ref()) == Some(true) {
                 return Decision::Override { subset, by: source };
@@ -67,9 +68,10 @@ fn bucket(user: &[u8], seed: u64) -> u16 {
     (scaled >> 64) as u16
 }
 
-/// The request, with its cookies kept once they were read.
+/// The request, with its cookies kept once they were read: of the first header, and of all.
 struct Request<V, R> {
     read: R,
+    cookie: Option<Option<V>>,
     cookies: Option<Option<V>>,
 }
 
@@ -78,11 +80,17 @@ impl<V: AsRef<[u8]>, R: FnMut(Input<'_>) -> Option<V>> Request<V, R> {
         match source {
             Source::Header(name) => (self.read)(Input::Header(name)).map(|value| use_value(value.as_ref())),
             Source::Address => (self.read)(Input::SourceAddress).map(|value| use_value(without_port(value.as_ref()))),
-            Source::Cookie(name) => {
-                let cookies = self.cookies.get_or_insert_with(|| (self.read)(Input::Cookies));
-                cookie::find(cookies.as_ref()?.as_ref(), name.as_bytes()).map(use_value)
-            }
+            Source::Cookie(name) => self.cookie(name.as_bytes()).map(use_value),
         }
+    }
+
+    fn cookie(&mut self, name: &[u8]) -> Option<&[u8]> {
+        let Self { read, cookie, cookies } = self;
+        let first = cookie.get_or_insert_with(|| read(Input::Header("cookie"))).as_ref()?;
+        cookie::find(first.as_ref(), name).or_else(|| {
+            let all = cookies.get_or_insert_with(|| read(Input::Cookies)).as_ref()?;
+            cookie::find(all.as_ref(), name)
+        })
     }
 }
 
