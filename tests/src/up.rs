@@ -117,6 +117,19 @@ impl Up {
         Ok(serde_json::from_str(&self.ask(&["get", "-o", "json"])?)?)
     }
 
+    /// What the administration of a pod's Envoy answers to a GET, or to a POST.
+    pub fn admin(&self, pod: &str, path: &str, post: bool) -> Result<String> {
+        let (program, url) = (weir().display().to_string(), format!("http://127.0.0.1:15000{path}"));
+        let args = ["exec", pod, "--", &program, "sample", "fetch", &url];
+        self.ask(&args.into_iter().chain(post.then_some("--post")).collect::<Vec<_>>())
+    }
+
+    /// The sum of a pod's counters of Envoy with names that match a regular expression.
+    pub fn counted(&self, pod: &str, names: &str) -> Result<u64> {
+        let stats = self.admin(pod, &format!("/stats?type=Counters&filter={names}"), false)?;
+        Ok(stats.lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum())
+    }
+
     /// The pods of a Deployment, `NAME.NAMESPACE`, each with its zone.
     pub fn pods(&self, namespace: &str, deployment: &str) -> Result<Vec<(String, String)>> {
         let view = self.look()?;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,6 +47,15 @@ pub enum Protocol {
     Websocket,
     /// Bytes over TCP.
     Tcp,
+}
+
+/// The body of the answer of `url` to `method`.
+pub async fn fetch(method: Method, url: &str) -> anyhow::Result<Bytes> {
+    let request = Request::builder().method(method).uri(url).body(Full::default())?;
+    let answer = Client::new(None).send(request, TIMEOUT).await?;
+    let told = || String::from_utf8_lossy(&answer.body).into_owned();
+    ensure!(answer.status.as_u16() < 400, "{url} answered {}: {}", answer.status, told());
+    Ok(answer.body)
 }
 
 /// Asks at `url` in `protocol`. Returns what there is to tell about the answer, an error if it is not the right one.

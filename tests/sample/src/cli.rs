@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use hyper::Method;
 use serde::Serialize;
 
 use crate::app::{App, Role};
@@ -89,6 +90,14 @@ pub enum Command {
         /// Whom to ask; of a URL for tcp only the host and port count
         url: String,
     },
+    /// GET a URL and print the body; exit code 1 for a status of 400 or more
+    Fetch {
+        /// POST instead
+        #[arg(long)]
+        post: bool,
+        /// What to get
+        url: String,
+    },
 }
 
 /// Where a role listens: on all interfaces.
@@ -134,13 +143,22 @@ impl Command {
                 print(&ask::ask(protocol, &url).await?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Fetch { post, url } => {
+                write(&ask::fetch(if post { Method::POST } else { Method::GET }, &url).await?)?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }
 
-/// Prints `value` as JSON to read. A reader that has seen enough, such as `head`, is no failure.
+/// Prints `value` as JSON to read.
 fn print(value: &impl Serialize) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(value)?) {
+    write(format!("{}\n", serde_json::to_string_pretty(value)?).as_bytes())
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(bytes) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

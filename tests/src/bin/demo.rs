@@ -79,6 +79,7 @@ async fn demo(args: &Args, all_kept: &Cell<Option<bool>>) -> Result<()> {
     show(canary::tester(&mesh).await?);
     show(canary::spoofed_headers(&mesh).await?);
     show(locality::stays(&mesh).await?);
+    show(locality::spoofed_header(&mesh).await?);
     for stop in [locality::Stop::App, locality::Stop::PodAtOnce, locality::Stop::PodInOrder] {
         show(locality::leaves_and_returns(&mesh, stop).await?);
     }

@@ -40,6 +40,14 @@ pub async fn stays(mesh: &Up) -> Result<Figure> {
     Ok(Figure::new("locality, 1,000 requests from each zone, all healthy", "100 % in the zone", measured.join(", "), kept))
 }
 
+/// What an outside client says of zones does not count: the gateway calls product in its own.
+pub async fn spoofed_header(mesh: &Up) -> Result<Figure> {
+    let headers = [(HeaderName::from_static("x-weir-zone"), HeaderValue::from_static("local/c"))].into_iter().collect();
+    let report = run(Config { requests: Some(200), headers, by: BY.map(String::from).into(), ..mesh.load(URL) }).await?;
+    let kept = report.values == BTreeMap::from([("a a".into(), 200)]);
+    Ok(Figure::new("x-weir-zone for another zone, from outside", "no effect", format!("{:?}", report.values), kept))
+}
+
 /// How a zone's pod goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Stop {

@@ -1,0 +1,114 @@
+//! What the filters do in real Envoys, seen from outside and by what they count and log.
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use std::time::Duration;
+use weir_sample::client::Client;
+use weir_sample::load::{Config, Report, run};
+use weir_tests::scenario::canary;
+use weir_tests::tools::{project, wait_for};
+use weir_tests::{Up, able};
+
+const GATEWAY: &str = "istio-ingressgateway-0.istio-system";
+const SOON: Duration = Duration::from_secs(10);
+
+fn header(name: &'static str, value: &'static str) -> HeaderMap {
+    [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect()
+}
+
+/// Waits until the filter has brought its counts to Envoy.
+async fn counts(mesh: &Up, counter: &str, at_least: u64) {
+    let seen = wait_for(counter, SOON, async || mesh.counted(GATEWAY, counter).ok().filter(|count| *count >= at_least)).await;
+    seen.unwrap_or_else(|error| panic!("{error}; all: {}", mesh.admin(GATEWAY, "/stats?filter=weir_", false).unwrap()));
+}
+
+/// Lets the gateway's Envoy log debug lines of filters until one has all of these parts.
+async fn logs(mesh: &Up, url: &str, parts: &[&str]) {
+    mesh.admin(GATEWAY, "/logging?wasm=debug", true).unwrap();
+    let what = format!("a line with {parts:?}");
+    let logged = wait_for(&what, SOON, async || {
+        run(Config { requests: Some(1), users: vec!["ada".into()], ..mesh.load(url) }).await.ok()?;
+        let log = mesh.ask(&["logs", GATEWAY, "-c", "istio-proxy"]).ok()?;
+        log.lines().any(|line| parts.iter().all(|part| line.contains(part))).then_some(())
+    });
+    logged.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_canary_filter_counts_and_tells_why() {
+    if !able::to_run_a_mesh() {
+        return;
+    }
+    let mesh = Up::start(&["deploy/demos/canary"]).unwrap();
+    mesh.count(canary::URL, 100, &[]).await.unwrap();
+    counts(&mesh, "weir_canary_no_key", 100).await;
+    run(Config { requests: Some(100), users: vec!["ada".into()], ..mesh.load(canary::URL) }).await.unwrap();
+    counts(&mesh, "weir_canary_bucket", 100).await;
+    run(Config { requests: Some(100), headers: header("x-tester", "yes"), ..mesh.load(canary::URL) }).await.unwrap();
+    counts(&mesh, "weir_canary_override", 100).await;
+    assert_eq!(mesh.counted(GATEWAY, "weir_canary_no_policy").unwrap(), 0);
+    logs(&mesh, canary::URL, &["outbound|80|", "|colour.canary.svc.cluster.local: bucket ", " by cookie user"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_are_known_by_header_and_by_address_too() {
+    if !able::to_run_a_mesh() {
+        return;
+    }
+    let mesh = Up::start(&["deploy/demos/canary"]).unwrap();
+    let policy = std::fs::read_to_string(project("deploy/demos/canary/weir.yaml")).unwrap();
+    let keyed = policy.replace("- cookie: user", "- header: x-user-id\n          - sourceAddress: {}");
+    assert_ne!(policy, keyed);
+    canary::step(&mesh, "2-50-50", 0.35..=0.65).await.unwrap();
+    mesh.apply_text(&keyed).unwrap();
+    let colours = async |headers: HeaderMap| {
+        let report = run(Config { requests: Some(40), headers, by: vec!["/colour".into()], ..mesh.load(canary::URL) }).await.unwrap();
+        report.values.into_keys().collect::<Vec<_>>()
+    };
+    // One address is one user, for whom all 40 have one colour; drawn per request they would not, but for 1 in 2^39 times.
+    wait_for("one colour for one address", SOON, async || (colours(HeaderMap::new()).await.len() == 1).then_some(())).await.unwrap();
+    let of_users = [colours(header("x-user-id", "u1")).await, colours(header("x-user-id", "u2")).await];
+    let of_others = [colours(header("x-user-id", "u3")).await, colours(header("x-user-id", "u4")).await];
+    let all: Vec<_> = of_users.iter().chain(&of_others).collect();
+    assert!(all.iter().all(|colours| colours.len() == 1), "{all:?}");
+    assert!(all.iter().any(|colours| colours != &all[0]), "users differ: {all:?}");
+}
+
+/// A thousand requests at a rate at which the filter's probes are few.
+async fn ask(mesh: &Up) -> Report {
+    let load = Config { requests: Some(1000), rate: Some(200.0), by: vec!["/zone".into()], ..mesh.load("http://zones/") };
+    run(load).await.unwrap()
+}
+
+/// Without outlier detection Envoy alone would try the pod of the own zone for each request, and retry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_locality_filter_leaves_a_zone_that_fails_and_returns_to_it() {
+    if !able::to_run_a_mesh() {
+        return;
+    }
+    let mesh = Up::start(&["tests/manifests/zones.yaml"]).unwrap();
+    let report = ask(&mesh).await;
+    assert_eq!((report.failed, report.values.get("b")), (0, Some(&1000)), "{report:?}");
+    counts(&mesh, "weir_locality_deviated", 900).await;
+    counts(&mesh, "weir_locality_failed", 5).await;
+    // Two workers learn it each, from one answer in eight, and then probe now and then.
+    let retries = mesh.counted(GATEWAY, "outbound.80..backend.*upstream_rq_retry$").unwrap();
+    assert!((10..=100).contains(&retries), "{retries} of 1,000 were tried in zone a");
+
+    let broken = std::fs::read_to_string(project("tests/manifests/zones.yaml")).unwrap();
+    let deployment = broken.split("---\n").find(|object| object.contains("name: backend-a")).unwrap();
+    mesh.apply_text(&deployment.replace("8888", "8080")).unwrap();
+    wait_for("zone a to be used again", SOON * 3, async || {
+        let report = mesh.count("http://zones/", 50, &["/zone"]).await.ok()?;
+        (report.values.get("a") == Some(&50)).then_some(())
+    })
+    .await
+    .unwrap();
+    // One endpoint of five in all: priorities by locality, from the policy alone.
+    let report = ask(&mesh).await;
+    assert_eq!((report.failed, report.values.get("a")), (0, Some(&1000)), "{report:?}");
+
+    let answer = Client::new(Some(mesh.gateway())).get("http://zones/", HeaderMap::new(), SOON).await.unwrap();
+    let served_by = answer.headers["x-weir-served-by"].to_str().unwrap();
+    assert!(served_by.starts_with("a/198.18.") && served_by.ends_with(":8080"), "{served_by}");
+    logs(&mesh, "http://zones/", &["outbound|80||backend.zones.svc.cluster.local: no zone named"]).await;
+}
