@@ -48,7 +48,7 @@ pub(crate) fn of_address(view: &View, service: &Service, port: u16) -> (Vec<Virt
     let mut objects = BTreeSet::new();
     let owners: Vec<&VirtualService> = view.virtual_services(MESH).collect();
     let routes = of_service(view, &owners, service, port, &mut objects);
-    let host = VirtualHost { name: format!("{}:{port}", service.host), domains: vec!["*".into()], routes, ..Default::default() };
+    let host = VirtualHost { name: format!("{}:{port}", service.host), domains: vec!["*".into()], routes, ..counted() };
     (vec![host], objects)
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn of_gateway(view: &View, servers: &[(String, &Server)], bind: u16) 
             domains: vec![domain],
             routes: route::flatten(groups),
             require_tls: require_tls.into(),
-            ..Default::default()
+            ..counted()
         }
     };
     (by_domain.into_iter().map(host).collect(), objects)
@@ -138,7 +138,12 @@ fn common(server_host: &str, name: &str, gateway: &str, owner: &VirtualService) 
 /// A domain that two virtual hosts claim would make Envoy refuse them all: the first keeps it.
 fn virtual_host(name: String, mut domains: Vec<String>, routes: Vec<Route>, taken: &mut BTreeSet<String>) -> VirtualHost {
     domains.retain(|domain| taken.insert(domain.clone()));
-    VirtualHost { name, domains, routes, ..Default::default() }
+    VirtualHost { name, domains, routes, ..counted() }
+}
+
+/// Services are told by `x-envoy-attempt-count` how often a request was tried (Istio's ProxyHeaders.attemptCount).
+fn counted() -> VirtualHost {
+    VirtualHost { include_request_attempt_count: true, ..Default::default() }
 }
 
 /// How callers may write a service's name: shorter within its namespace; and its addresses.
