@@ -5,7 +5,7 @@ include wasm.mk
 ENVOY_VERSION := 1.40.0
 # The Envoy that `weir up` finds: $ENVOY, else the PATH's, else ours.
 OUR_ENVOY := .tools/envoy
-# How long `make demo` runs on after its figures; without it until Ctrl-C.
+# When `make demo` ends: so long after its start, at the earliest with its last figure; without it at Ctrl-C.
 FOR ?=
 
 .PHONY: build demo test lint bench envoy needs
@@ -20,9 +20,13 @@ test: build wasm-test
 	cargo test --workspace --exclude weir-tests --features weir-policy/schema
 	cargo test -p weir-tests -- --test-threads=1
 
-lint:
+# Natively, as Wasm, and the fuzz targets, without libFuzzer.
+lint: wasm-target
 	cargo fmt --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features weir-policy/schema -- -D warnings
+	cargo clippy -p weir-canary -p weir-locality --features weir-canary/panic --target wasm32-wasip1 -- -D warnings
+	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path filters/policy/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
+	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path injector/mesh/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 
 bench: build
 	cargo bench -p weir-policy
@@ -31,7 +35,7 @@ bench: build
 
 # What cannot be installed from here is named.
 needs:
-	@command -v cargo >/dev/null || { echo "no cargo: install Rust with rustup" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "no cargo: apt-get install rustup && rustup default stable" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "no C compiler: apt-get install gcc" >&2; exit 1; }
 
 envoy:

@@ -26,7 +26,7 @@ wasm-test: wasm
 
 wasm-target:
 	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1)" || rustup target add wasm32-wasip1 || \
-		{ echo "no target wasm32-wasip1: install Rust with rustup, or add the target to this Rust" >&2; exit 1; }
+		{ echo "no target wasm32-wasip1: apt-get install rustup && rustup target add wasm32-wasip1, or add the target to this Rust" >&2; exit 1; }
 
 # Tried once: without npm or the network the modules are a fifth larger.
 wasm-opt:

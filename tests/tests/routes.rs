@@ -119,6 +119,9 @@ async fn matches(mesh: &Up) {
 
 /// Consistent hashing and shares of zones.
 async fn endpoints(mesh: &Up) {
+    // An Envoy pays for what it calls, not for what there is.
+    let requests = || mesh.admin(GATEWAY, "/stats?filter=hashed.*upstream_rq_total", false).unwrap();
+    assert_eq!(requests(), "");
     let pods = async |user: &str| {
         let headers = [(HeaderName::from_static("x-user"), HeaderValue::from_str(user).unwrap())].into_iter().collect();
         let load = Config { requests: Some(30), headers, by: vec!["/pod".into()], ..mesh.load("http://routes.example/hashed") };
@@ -131,6 +134,7 @@ async fn endpoints(mesh: &Up) {
         all.extend(pods);
     }
     assert!(all.len() > 1, "users are spread: {all:?}");
+    assert!(requests().ends_with(": 300\n"), "{}", requests());
 
     // Zone b has one endpoint of five, and gets 40 % +- 6: more is off in one of ten million runs.
     let report = mesh.count("http://routes.example/spread", 2000, &["/zone"]).await.unwrap();
