@@ -5,32 +5,12 @@
 
 #![allow(clippy::panic, reason = "a bench that cannot begin has nothing to say")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use allocation_counter::measure;
 use std::hint::black_box;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use weir_policy::locality::{Choice, Observed, Outcome};
 use weir_policy::{canary, host_of_cluster, locality};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const CLUSTER: &[u8] = b"outbound|9080||reviews-50.default.svc.cluster.local";
 const COOKIES: &[u8] = b"_ga=GA1.2.1234567890.1600000000; session=6a3f; user=3f8e1c7a-5b0d-4f7e-9d55-8a2f6c1b7e90";
@@ -56,8 +36,8 @@ fn main() {
 fn time(case: usize) -> (f64, f64) {
     const COUNT: u64 = 200_000;
     run(case, COUNT);
-    let setup = allocations(|| run(case, 0));
-    let made = allocations(|| run(case, COUNT)) - setup;
+    let allocations = |count| measure(|| run(case, count)).count_total;
+    let made = allocations(COUNT) - allocations(0);
     let mut rounds: Vec<_> = (0..15)
         .map(|_| {
             let begin = Instant::now();
@@ -67,12 +47,6 @@ fn time(case: usize) -> (f64, f64) {
         .collect();
     rounds.sort_by(f64::total_cmp);
     (rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN), made as f64 / COUNT as f64)
-}
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    work();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
 /// The difference of two runs, so that only decisions count.

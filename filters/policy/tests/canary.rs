@@ -215,3 +215,12 @@ fn compiles_what_the_control_plane_read_as_it_compiles_the_filters_json() {
     assert_eq!(Policy::try_from(&config), Policy::parse(json.as_bytes()));
     assert_eq!(Policy::parse(&serde_json::to_vec(&config).unwrap()), Policy::parse(json.as_bytes()));
 }
+
+#[test]
+fn a_decision_allocates_nothing() {
+    let policy = policy(r#""key":[{"header":"x-user-id"},{"cookie":"user"},{"sourceAddress":{}}]"#);
+    for cookie in ["a=1; user=ann", "a=1"] {
+        let allocated = allocation_counter::measure(|| drop(std::hint::black_box(decide(&policy, &[("cookie", cookie)]))));
+        assert_eq!(allocated.count_total, 0, "{cookie}");
+    }
+}

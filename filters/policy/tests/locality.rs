@@ -241,3 +241,24 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
         assert_eq!(Policy::parse(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");
     }
 }
+
+#[test]
+fn a_choice_and_its_outcome_allocate_nothing() {
+    let Proxy { policy, mut observed, mut now } = Proxy::new();
+    let orders = policy.for_host(b"orders").unwrap();
+    let mut choices = [0; 3];
+    let allocated = allocation_counter::measure(|| {
+        for outcome in [Outcome::Served, Outcome::Failed, Outcome::Failed, Outcome::Failed].into_iter().cycle().take(400) {
+            now += 20;
+            let choice = observed.choose(orders, || now);
+            observed.observe(orders, choice, outcome, || now);
+            choices[match choice {
+                Choice::Near => 0,
+                Choice::Probe => 1,
+                Choice::Deviate(_) => 2,
+            }] += 1;
+        }
+    });
+    assert!(choices.iter().all(|count| *count > 0), "{choices:?}");
+    assert_eq!(allocated.count_total, 0);
+}
