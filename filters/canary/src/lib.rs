@@ -2,20 +2,25 @@
 //!
 //! Whatever is missing here leaves the request to the route's own weights.
 
-mod counter;
-
-use counter::{COUNTERS, Counter};
 use weir_policy::canary::{Compiled, Decision, Input, Policy};
 use weir_policy::{BUCKET_HEADER, SUBSET_HEADER, host_of_cluster};
-use weir_shell::{Counters, Filter, Headers, Level, header, headers_joined, is_debug, log, property, set_header};
+use weir_shell::{Filter, Headers, Level, count, header, headers_joined, is_debug, log, property, set_header};
 
 weir_shell::filter!(Canary: on_request_headers);
+
+const BUCKET: &str = "weir_canary_bucket";
+const OVERRIDE: &str = "weir_canary_override";
+const NO_KEY: &str = "weir_canary_no_key";
+/// The route leads to no service with a canary.
+const NO_POLICY: &str = "weir_canary_no_policy";
 
 /// One configuration of the filter.
 #[derive(Debug)]
 pub struct Canary(Policy);
 
 impl Filter for Canary {
+    const COUNTERS: &'static [&'static str] = &[BUCKET, OVERRIDE, NO_KEY, NO_POLICY];
+
     fn new(json: &[u8]) -> Result<Self, String> {
         Policy::parse(json).map(Self).map_err(|error| error.to_string())
     }
@@ -28,12 +33,8 @@ impl Filter for Canary {
         }
         match self.0.only().or_else(|| of_cluster(&self.0)) {
             Some(canary) => apply(canary.decide(read)),
-            None => Counter::NoPolicy.count(),
+            None => count(NO_POLICY),
         }
-    }
-
-    fn flush_counters() {
-        COUNTERS.with(Counters::flush);
     }
 }
 
@@ -53,13 +54,13 @@ fn apply(decision: Decision<'_>) {
     match decision {
         Decision::Override { subset, .. } => {
             set_header(Headers::Request, SUBSET_HEADER, subset.as_bytes());
-            Counter::Override.count();
+            count(OVERRIDE);
         }
         Decision::Bucket { bucket, .. } => {
             set_header(Headers::Request, BUCKET_HEADER, bucket.to_string().as_bytes());
-            Counter::Bucket.count();
+            count(BUCKET);
         }
-        Decision::NoKey => Counter::NoKey.count(),
+        Decision::NoKey => count(NO_KEY),
     }
 }
 

@@ -64,7 +64,7 @@ impl<F: Filter> Vm<F> {
 
     /// Lets time pass, so that the filter does what it does now and then.
     pub fn tick(&self) {
-        on_tick::<F>();
+        on_tick();
     }
 
     /// Sends a request and its response through the filter. Returns the headers of both as the filter left them.

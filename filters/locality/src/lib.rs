@@ -1,19 +1,20 @@
 //! The locality filter: lets weir-policy choose the zone, names it in a header, and shows it what became of the request.
 //!
-//! Whatever is missing here leaves the request to Envoy's priorities by locality.
+//! Whatever is missing here leaves the request to Envoy's priorities by locality. Nothing is read further than it matters: each
+//! value of Envoy's costs as much as all else.
 
-mod answer;
-mod counter;
-
-use answer::Answer;
-use counter::{COUNTERS, Counter};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use weir_policy::locality::{Choice, Observed, Policy};
-use weir_policy::{ZONE_HEADER, host_of_cluster};
-use weir_shell::{Counters, Filter, Headers, Level, is_debug, log, now, property, set_header};
+use weir_policy::locality::{Choice, Compiled, Observed, Outcome, Policy, Response};
+use weir_policy::{SERVED_BY_HEADER, ZONE_HEADER, host_of_cluster};
+use weir_shell::{Filter, Headers, Level, count, is_debug, log, now, number, property, set_header};
 
 weir_shell::filter!(Locality: on_request_headers, on_response_headers);
+
+const NEAR: &str = "weir_locality_near";
+const PROBE: &str = "weir_locality_probe";
+const DEVIATED: &str = "weir_locality_deviated";
+const FAILED: &str = "weir_locality_failed";
 
 /// So many requests elsewhere are awaited at once; of more the oldest are forgotten, since some never get a response.
 const MOST_ELSEWHERE: usize = 4096;
@@ -31,6 +32,8 @@ pub struct Locality {
 }
 
 impl Filter for Locality {
+    const COUNTERS: &'static [&'static str] = &[NEAR, PROBE, DEVIATED, FAILED];
+
     fn new(json: &[u8]) -> Result<Self, String> {
         let policy = Policy::parse(json).map_err(|error| error.to_string())?;
         let observed = RefCell::new(Observed::new(&policy));
@@ -38,9 +41,12 @@ impl Filter for Locality {
     }
 
     fn on_request_headers(&self, request: u32) {
-        let calm = self.observed.borrow().is_calm() && !is_debug();
-        let choice = if calm { Choice::Near } else { self.choose() };
-        Counter::from(choice).count();
+        let choice = if self.observed.borrow().is_calm() && !is_debug() { Choice::Near } else { self.choose() };
+        count(match choice {
+            Choice::Near => NEAR,
+            Choice::Probe => PROBE,
+            Choice::Deviate(_) => DEVIATED,
+        });
         if choice != Choice::Near {
             let mut elsewhere = self.elsewhere.borrow_mut();
             elsewhere.insert(request, choice);
@@ -51,31 +57,33 @@ impl Filter for Locality {
     }
 
     fn on_response_headers(&self, request: u32) {
-        let chosen = self.elsewhere.borrow_mut().remove(&request).unwrap_or(Choice::Near);
-        let looks = self.observes && (chosen != Choice::Near || self.observed.borrow_mut().looks(now));
-        let answer = looks.then(Answer::read).filter(|answer| chosen != Choice::Near || !answer.is_as_ever(self));
-        if (answer.is_some() || self.tells)
+        let choice = self.elsewhere.borrow_mut().remove(&request).unwrap_or(Choice::Near);
+        let looks = self.observes && (choice != Choice::Near || self.observed.borrow_mut().looks(now));
+        // While all is well, a plain response changes nothing.
+        let changes = |response: &Response| choice != Choice::Near || !response.is_plain() || !self.observed.borrow().is_calm();
+        let response = looks.then(response).filter(changes);
+        if (response.is_some() || self.tells)
             && let Some(cluster) = cluster()
-            && let Some(service) = host_of_cluster(&cluster).and_then(|host| self.policy.for_host(host))
+            && let Some(service) = self.service(&cluster)
         {
-            if let Some(answer) = answer.filter(|_| !service.zones.is_empty()) {
-                answer.observe(self, service, chosen);
+            if let Some(response) = response.filter(|_| !service.zones.is_empty()) {
+                self.observe(service, choice, response);
             }
             if service.served_by {
-                answer::tell();
+                tell();
             }
         }
-    }
-
-    fn flush_counters() {
-        COUNTERS.with(Counters::flush);
     }
 }
 
 impl Locality {
+    fn service(&self, cluster: &[u8]) -> Option<&Compiled> {
+        self.policy.for_host(host_of_cluster(cluster)?)
+    }
+
     fn choose(&self) -> Choice {
         let Some(cluster) = cluster() else { return Choice::Near };
-        let Some(service) = host_of_cluster(&cluster).and_then(|host| self.policy.for_host(host)) else { return Choice::Near };
+        let Some(service) = self.service(&cluster) else { return Choice::Near };
         let choice = self.observed.borrow_mut().choose(service, now);
         let zone = service.named(choice);
         if is_debug() {
@@ -86,8 +94,33 @@ impl Locality {
         }
         choice
     }
+
+    fn observe(&self, service: &Compiled, choice: Choice, response: Response) {
+        let outcome = response.outcome(&self.policy, service, choice, || {
+            Some((property("upstream\0locality\0region").unwrap_or_default(), property("upstream\0locality\0zone")?))
+        });
+        if outcome == Outcome::Failed {
+            count(FAILED);
+            if is_debug() {
+                log(Level::Debug, &format!("{} failed: {response:?}", service.named(choice).unwrap_or("the own zone")));
+            }
+        }
+        self.observed.borrow_mut().observe(service, choice, outcome, now);
+    }
 }
 
 fn cluster() -> Option<Box<[u8]>> {
     property("xds\0cluster_name")
+}
+
+fn response() -> Response {
+    let status = number("response\0code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
+    Response { status, attempts: number("upstream\0request_attempt_count").unwrap_or(1) }
+}
+
+/// Tells who served; if Envoy answered by itself, nobody did.
+fn tell() {
+    if let (Some(zone), Some(address)) = (property("upstream\0locality\0zone"), property("upstream\0address")) {
+        set_header(Headers::Response, SERVED_BY_HEADER, &[&zone, b"/".as_slice(), &address].concat());
+    }
 }

@@ -1,42 +1,45 @@
 //! A filter's counters in Envoy's stats.
 
 use crate::host::{define_counter, increment};
-use std::cell::{Cell, OnceCell};
+use std::cell::RefCell;
 
-/// Counters that are kept in the VM until [`Counters::flush`]; one set per VM, since configurations come and go.
-#[derive(Debug)]
-pub struct Counters<const N: usize> {
-    names: [&'static str; N],
-    defined: OnceCell<[Count; N]>,
-}
-
-/// The number Envoy gave a counter (`None` counts nothing), and what it does not know yet.
-#[derive(Debug)]
-struct Count {
+/// A counter, and what Envoy does not know of it yet. `id` is Envoy's number for it; without one nothing is counted.
+struct Counter {
+    name: &'static str,
     id: Option<u32>,
-    pending: Cell<i64>,
+    pending: i64,
 }
 
-impl<const N: usize> Counters<N> {
-    /// Counters of these names, not yet known to Envoy.
-    pub const fn new(names: [&'static str; N]) -> Self {
-        Self { names, defined: OnceCell::new() }
-    }
+thread_local! {
+    /// One set per VM, since configurations come and go.
+    static COUNTERS: RefCell<Vec<Counter>> = const { RefCell::new(Vec::new()) };
+}
 
-    /// Counts one, by its place among the names.
-    pub fn count(&self, place: usize) {
-        if let Some(count) = self.defined.get().and_then(|counts| counts.get(place)) {
-            count.pending.set(count.pending.get() + 1);
+/// Makes counters of these names known to Envoy.
+pub(crate) fn define(names: &[&'static str]) {
+    COUNTERS.with_borrow_mut(|counters| {
+        if counters.is_empty() {
+            counters.extend(names.iter().map(|name| Counter { name, id: define_counter(name), pending: 0 }));
         }
-    }
+    });
+}
 
-    /// Brings Envoy up to date; at first it makes them known to it.
-    pub fn flush(&self) {
-        let count = |name| Count { id: define_counter(name), pending: Cell::new(0) };
-        for Count { id, pending } in self.defined.get_or_init(|| self.names.map(count)) {
-            if let (Some(id), pending @ 1..) = (*id, pending.take()) {
+/// Counts one, for the next tick to bring to Envoy.
+pub fn count(name: &'static str) {
+    COUNTERS.with_borrow_mut(|counters| {
+        if let Some(counter) = counters.iter_mut().find(|counter| counter.name == name) {
+            counter.pending += 1;
+        }
+    });
+}
+
+/// Brings Envoy up to date.
+pub(crate) fn flush() {
+    COUNTERS.with_borrow_mut(|counters| {
+        for Counter { id, pending, .. } in counters {
+            if let (Some(id), pending @ 1..) = (*id, std::mem::take(pending)) {
                 increment(id, pending);
             }
         }
-    }
+    });
 }

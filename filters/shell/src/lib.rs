@@ -7,7 +7,7 @@ mod counters;
 mod host;
 mod plugins;
 
-pub use counters::Counters;
+pub use counters::count;
 pub use host::{Headers, Level, header, headers_joined, log, now, number, property, set_header};
 pub use plugins::Plugins;
 
@@ -22,6 +22,9 @@ thread_local! {
 
 /// What a filter makes of its configuration, and does with requests. One value per configuration, shared by its requests.
 pub trait Filter: Sized {
+    /// What it counts in Envoy's stats.
+    const COUNTERS: &'static [&'static str];
+
     /// Reads the plugin's configuration.
     ///
     /// # Errors
@@ -33,9 +36,6 @@ pub trait Filter: Sized {
 
     /// Does its work before a response goes on.
     fn on_response_headers(&self, _request: u32) {}
-
-    /// Brings Envoy's counters up to date.
-    fn flush_counters();
 }
 
 /// Makes the module's exports: `filter!(Canary: on_request_headers);`. Envoy calls what is exported, so what a filter does not
@@ -59,7 +59,7 @@ macro_rules! filter {
 
         #[unsafe(no_mangle)]
         extern "C" fn proxy_on_tick(_plugin: u32) {
-            $crate::on_tick::<$filter>();
+            $crate::on_tick();
         }
 
         $($crate::callback!($callback);)+
@@ -110,8 +110,8 @@ pub fn initialize() {
 
 /// Does what is done now and then.
 #[doc(hidden)]
-pub fn on_tick<F: Filter>() {
-    F::flush_counters();
+pub fn on_tick() {
+    counters::flush();
     DEBUG.set(host::shows_debug());
 }
 

@@ -1,7 +1,7 @@
 //! The configurations of a filter in one VM.
 
-use crate::Filter;
 use crate::host::{self, Level};
+use crate::{Filter, counters};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -39,7 +39,8 @@ impl<F: Filter> Plugins<F> {
         plugins.retain(|other| other.name != plugin.name);
         plugins.push(plugin);
         host::tick_every(crate::TICK);
-        crate::on_tick::<F>();
+        counters::define(F::COUNTERS);
+        crate::on_tick();
         true
     }
 

@@ -3,15 +3,13 @@
 use super::observed::Choice;
 use super::policy::{Compiled, Policy};
 
-/// What is known of a response.
+/// What nearly always suffices to know how a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Response<'r> {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// How many times the router sent the request; 1 without a retry.
     pub attempts: u64,
-    /// The region and zone of the endpoint that answered; `None` if there was none (Envoy answered by itself).
-    pub zone: Option<(&'r [u8], &'r [u8])>,
 }
 
 /// What a response tells about the zone that the request was meant for.
@@ -25,33 +23,43 @@ pub enum Outcome {
     Untried,
 }
 
-impl Response<'_> {
-    /// Whether the response says all that matters before its zone is read, which costs as much as the rest: nearly every
-    /// request is meant for the own zone, answered at the first attempt, and well.
-    pub fn is_plain(status: u16, attempts: u64) -> bool {
-        attempts <= 1 && !is_gateway_failure(status)
+impl Response {
+    /// Whether nothing went wrong that the client or a retry hides: for the own zone that is all there is to know.
+    pub fn is_plain(&self) -> bool {
+        self.attempts <= 1 && !is_gateway_failure(self.status)
     }
 
-    /// The outcome for the zone that was chosen.
+    /// The outcome for the zone that was chosen. `zone` reads region and zone of the endpoint that answered, if there was one:
+    /// only where it matters, since it costs more than all else.
     ///
     /// Retries use `previous_priorities`: a request that was sent again and answered elsewhere failed in its own zone
     /// first. A named zone is never left by a retry, but its fallback list is, when the zone has no endpoint.
-    pub fn outcome(&self, policy: &Policy, service: &Compiled, choice: Choice) -> Outcome {
+    pub fn outcome<V: AsRef<[u8]>>(
+        &self,
+        policy: &Policy,
+        service: &Compiled,
+        choice: Choice,
+        zone: impl FnOnce() -> Option<(V, V)>,
+    ) -> Outcome {
+        if choice == Choice::Near && self.is_plain() {
+            return Outcome::Served;
+        }
+        if is_gateway_failure(self.status) {
+            return Outcome::Failed;
+        }
         let wanted = service.named(choice).or(policy.own.as_deref());
-        let served_there = wanted.is_some_and(|wanted| self.is_from(wanted));
+        let served_there = wanted.zip(zone()).is_some_and(|(wanted, (region, zone))| is(wanted, region.as_ref(), zone.as_ref()));
         match choice {
-            _ if is_gateway_failure(self.status) => Outcome::Failed,
             _ if served_there => Outcome::Served,
             Choice::Near | Choice::Probe if self.attempts <= 1 => Outcome::Untried,
             _ => Outcome::Failed,
         }
     }
+}
 
-    fn is_from(&self, wanted: &str) -> bool {
-        let Some((region, zone)) = self.zone else { return false };
-        let wanted = wanted.as_bytes().strip_prefix(region).and_then(|rest| rest.strip_prefix(b"/"));
-        wanted == Some(zone)
-    }
+/// Whether `REGION/ZONE` is this zone.
+fn is(name: &str, region: &[u8], zone: &[u8]) -> bool {
+    name.as_bytes().strip_prefix(region).and_then(|rest| rest.strip_prefix(b"/")) == Some(zone)
 }
 
 /// The answers of a gateway for a service that does not answer, as outlier detection's `gateway_failure` counts them. A 500
