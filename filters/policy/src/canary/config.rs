@@ -50,7 +50,7 @@ pub enum KeySource {
     Cookie(String),
     /// The request header of this name.
     Header(String),
-    /// The client's address; at a gateway the one behind the trusted hops.
+    /// The client's address as Envoy knows it: of a client behind another proxy, at a gateway, that proxy's.
     SourceAddress(SourceAddress),
 }
 
