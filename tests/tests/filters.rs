@@ -49,6 +49,12 @@ async fn the_canary_filter_counts_and_tells_why() {
     logs(&mesh, canary::URL, &["outbound|80|", "|colour.canary.svc.cluster.local: bucket ", " by cookie user"]).await;
 }
 
+/// The colours of 40 answers. Drawn at 50/50 per request all have one in 1 of 2^39 cases.
+async fn colours(mesh: &Up, url: &str, headers: HeaderMap) -> Vec<String> {
+    let report = run(Config { requests: Some(40), headers, by: vec!["/colour".into()], ..mesh.load(url) }).await.unwrap();
+    report.values.into_keys().collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_known_by_header_and_by_address_too() {
     if !able::to_run_a_mesh() {
@@ -60,17 +66,30 @@ async fn users_are_known_by_header_and_by_address_too() {
     assert_ne!(policy, keyed);
     canary::step(&mesh, "2-50-50", 0.35..=0.65).await.unwrap();
     mesh.apply_text(&keyed).unwrap();
-    let colours = async |headers: HeaderMap| {
-        let report = run(Config { requests: Some(40), headers, by: vec!["/colour".into()], ..mesh.load(canary::URL) }).await.unwrap();
-        report.values.into_keys().collect::<Vec<_>>()
-    };
-    // One address is one user, for whom all 40 have one colour; drawn per request they would not, but for 1 in 2^39 times.
+    let colours = async |headers| colours(&mesh, canary::URL, headers).await;
     wait_for("one colour for one address", SOON, async || (colours(HeaderMap::new()).await.len() == 1).then_some(())).await.unwrap();
     let of_users = [colours(header("x-user-id", "u1")).await, colours(header("x-user-id", "u2")).await];
     let of_others = [colours(header("x-user-id", "u3")).await, colours(header("x-user-id", "u4")).await];
     let all: Vec<_> = of_users.iter().chain(&of_others).collect();
     assert!(all.iter().all(|colours| colours.len() == 1), "{all:?}");
     assert!(all.iter().any(|colours| colours != &all[0]), "users differ: {all:?}");
+}
+
+/// They share the filter's module, and so a VM in each worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_policies_of_one_filter_keep_apart() {
+    if !able::to_run_a_mesh() {
+        return;
+    }
+    let mesh = Up::start(&["deploy/demos/canary", "tests/manifests/paint.yaml"]).unwrap();
+    canary::step(&mesh, "2-50-50", 0.35..=0.65).await.unwrap();
+    let paint = "http://paint.localhost/colour";
+    for (url, own, other) in
+        [(canary::URL, ("cookie", "user=ann"), ("x-painter", "ann")), (paint, ("x-painter", "ann"), ("cookie", "user=ann"))]
+    {
+        assert_eq!(colours(&mesh, url, header(own.0, own.1)).await.len(), 1, "{url} knows users by {}", own.0);
+        assert_eq!(colours(&mesh, url, header(other.0, other.1)).await.len(), 2, "{url} knows none by {}", other.0);
+    }
 }
 
 /// A thousand requests at a rate at which the filter's probes are few.

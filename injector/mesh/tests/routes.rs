@@ -239,7 +239,11 @@ fn on_sidecars_the_first_virtual_service_of_a_host_wins_and_a_name_beats_a_wildc
     let wider = to(0, "shop/d", "*.svc.cluster.local", "ratings");
     let told = caller(&[services(), second, first, wildcard, wider]);
     assert_eq!(lines(&told.routes("80", REVIEWS)), ["/* -> 80||ratings.shop"], "no merge: the oldest");
-    assert_eq!(lines(&told.routes("80", "ratings.shop.svc.cluster.local:80")), ["/* -> 80||reviews.prod"], "the narrower wildcard takes the rest");
+    assert_eq!(
+        lines(&told.routes("80", "ratings.shop.svc.cluster.local:80")),
+        ["/* -> 80||reviews.prod"],
+        "the narrower wildcard takes the rest"
+    );
     assert_eq!(lines(&told.routes("80", "reviews.prod.svc.cluster.local:80")), ["/* -> 80||ratings.shop"], "the wider one what is left");
 }
 
