@@ -67,6 +67,27 @@ fn keeps_the_last_good_state_of_what_is_broken() {
 }
 
 #[test]
+fn an_object_that_loses_its_identity_keeps_its_last_good_state() {
+    let good = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: h}\n";
+    let before = Objects::default().update(one(good));
+    for (from, to, expected) in [
+        ("kind: DestinationRule", "", "error: no Kubernetes object: it needs apiVersion and kind; what the"),
+        ("apiVersion: networking.istio.io/v1", "", "error: no Kubernetes object: it needs apiVersion and kind; what the"),
+        ("name: d", "", "error [IST0106] metadata.name: the object needs a name; what the"),
+        ("name: d", "name: [d]", "error [IST0106] metadata.name: the object needs a name; what the"),
+        ("name: d", "name: d, namespace: a.b", "error [IST0106] metadata.namespace: a namespace is of at most 63 "),
+    ] {
+        let mut read = one(&good.replace(from, to));
+        let mut findings = std::mem::take(&mut read.findings);
+        let after = before.update(read);
+        after.note_kept(&before, &mut findings);
+        assert_eq!(after.iter().map(|object| object.key.name.as_str()).collect::<Vec<_>>(), ["d"], "{to}");
+        let said = findings.first().map(ToString::to_string).unwrap_or_default();
+        assert!(said.contains(expected) && said.ends_with("; what the file said before stays in force"), "{findings:?}");
+    }
+}
+
+#[test]
 fn a_document_is_read_whatever_stands_above_it() {
     let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: a}\n";
     for (above, errors) in [("{~: a}", 0), ("{a: .nan}", 0), ("{a: 1, a: 2}", 1)] {
