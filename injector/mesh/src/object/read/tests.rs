@@ -26,6 +26,24 @@ fn names_an_unknown_field_with_its_line() {
 }
 
 #[test]
+fn a_misspelt_condition_keeps_the_last_good_state_and_does_not_hold_for_everything() {
+    let route = |field: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec:\n  hosts: [a]\n  http:\n  - match: [{{{field}: {{prefix: /beta}}}}]\n    redirect: {{uri: /x}}\n"
+        )
+    };
+    let before = Objects::default().update(one(&route("uri")));
+    let read = one(&route("uris"));
+    assert!(
+        shown(&read)[0].starts_with("f.yaml:7:20: error [IST0106] VirtualService default/v spec.http[0].match[0].uris: "),
+        "{:?}",
+        shown(&read)
+    );
+    let key = Key { kind: "VirtualService", namespace: "default".into(), name: "v".into() };
+    assert!(std::sync::Arc::ptr_eq(before.get(&key).unwrap(), before.update(read).get(&key).unwrap()));
+}
+
+#[test]
 fn rejects_a_wrong_type_with_its_path() {
     let read = one(
         "apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\nmetadata: {name: v, namespace: n}\nspec:\n  hosts: [a]\n  http:\n  - route:\n    - destination: {host: b}\n      weight: many\n",
