@@ -128,7 +128,7 @@ fn pod(name: &str, selector: &Labels, options: &Options) -> Pod {
         proxy_ports: Vec::new(),
         labels: selector.clone(),
         annotations: Labels::new(),
-        zone: zone::of(&Labels::new(), &Default::default(), 0, &options.zones),
+        zone: zone::of(&Labels::new(), 0, &options.zones),
         service_account: name.into(),
         containers: Vec::new(),
         grace: Duration::from_secs(5),
