@@ -70,7 +70,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 
     let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules) };
     let state = args.state.as_deref().map(State::within).transpose()?;
-    let before = state.as_ref().map(State::load).unwrap_or_default();
+    let (before, lost) = state.as_ref().map(State::load).unwrap_or_default();
+    for finding in lost {
+        tracing::warn!("of what was in force before: {finding}");
+    }
     let world = World::new(&before, texts, &options);
     engine::report(&[], &world.findings);
     let address = listener.local_addr()?;

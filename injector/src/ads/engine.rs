@@ -176,7 +176,7 @@ mod tests {
         let sources = Sources(vec![file.clone()]);
         for text in [service, "a: [", "a: ["] {
             std::fs::write(&file, text).unwrap();
-            let world = World::new(&state.load(), sources.read(), &options);
+            let world = World::new(&state.load().0, sources.read(), &options);
             let names: Vec<_> = world.objects.iter().map(|object| object.key.name.clone()).collect();
             assert_eq!((names, world.findings.len()), (vec!["one".to_string()], usize::from(text != service)), "{text}");
             save(Some(&state), Arc::new(world)).await;

@@ -72,7 +72,7 @@ impl Mesh {
                 print(&done(&text));
                 bail!("{failed}");
             }
-            _ => {}
+            _ => bail!("the mesh gave another answer than was asked for"),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -113,6 +113,16 @@ fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
         manifests.extend(texts.files.into_iter().map(|file| Manifest { file: file.path.display().to_string(), text: file.text }));
     }
     Ok(manifests)
+    #[test]
+    fn an_answer_to_another_question_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(rundir::RunDir(folder.path().into()).control()).unwrap();
+        let mesh = Mesh { run_dir: Some(folder.path().into()) };
+        std::thread::spawn(move || message::send(&listener.accept().unwrap().0, &Response::Exit(0), &[]));
+        let error = mesh.tell(&Request::Apply(vec![])).unwrap_err().to_string();
+        assert_eq!(error, "the mesh gave another answer than was asked for");
+    }
+
 }
 
 #[cfg(test)]

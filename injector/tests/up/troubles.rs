@@ -2,7 +2,8 @@
 
 use super::mesh::{Mesh, Process, eventually, line};
 use super::{deployment, service};
-use std::io::BufReader;
+use std::io::{BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -105,6 +106,15 @@ metadata: {name: b}
     eventually(Duration::from_secs(5), "an unused port is told", || {
         mesh.said().contains(&format!("no Gateway uses --gateway-port {port}\n"))
     });
+}
+
+#[test]
+fn a_request_that_is_not_understood_is_answered() {
+    let mesh = Mesh::start(&deployment("web", "v1", 1), &[]);
+    let mut stream = UnixStream::connect(mesh.run_dir().join("control.sock")).unwrap();
+    stream.write_all(b"{\"files\":0,\"message\":\"Dance\"}\n").unwrap();
+    let answer = line(&mut BufReader::new(stream));
+    assert!(answer.contains("Failed") && answer.contains("Dance"), "{answer}");
 }
 
 #[test]
