@@ -118,6 +118,23 @@ fn a_request_that_is_not_understood_is_answered() {
 }
 
 #[test]
+fn a_disk_that_cannot_be_written_ends_nothing() {
+    let web = deployment("web", "v1", 1);
+    let mesh = Mesh::start(&web, &[]);
+    let (cluster, away) = (mesh.run_dir().join("cluster"), mesh.run_dir().join("away"));
+    std::fs::rename(&cluster, &away).unwrap();
+    mesh.edit(&(web.clone() + &deployment("more", "v1", 1) + &service("more").replace("clusterIP: None, ", "")));
+    eventually(Duration::from_secs(5), "the error is told", || mesh.said().contains("addresses.yaml"));
+    std::fs::rename(&away, &cluster).unwrap();
+    mesh.does(&["stop", "web-0"]);
+    let written = |name: &str| std::fs::read_to_string(cluster.join(name)).unwrap();
+    eventually(Duration::from_secs(5), "it is tried again", || {
+        written("addresses.yaml").contains("\"more\"") && written("pods.yaml").contains("more-0")
+    });
+    mesh.becomes("more-0", "Ready");
+}
+
+#[test]
 fn following_logs_ends_with_the_mesh() {
     let mut mesh = Mesh::start(&deployment("web", "v1", 1), &[]);
     std::fs::write(mesh.run_dir().join("logs/web-0.default/app.log"), "hello\n").unwrap();
