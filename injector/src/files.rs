@@ -3,7 +3,7 @@
 pub mod state;
 pub mod watch;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use weir_mesh::finding::{Finding, Place, Severity};
@@ -39,6 +39,19 @@ impl Sources {
             }
         }
         texts
+    }
+
+    /// The same of sources that a user names just now: each is to be there, and a folder to hold manifests.
+    pub fn read_all(&self) -> Result<Texts> {
+        let texts = self.read();
+        if let Some(path) = texts.missing.first() {
+            bail!("{}: there is no such file or folder", path.display());
+        }
+        let holds = |path: &Path| texts.order.iter().any(|found| found == path || found.parent() == Some(path));
+        if let Some(path) = self.0.iter().find(|path| !holds(path)) {
+            bail!("{}: no *.yaml, *.yml or *.json in this folder", path.display());
+        }
+        Ok(texts)
     }
 }
 
