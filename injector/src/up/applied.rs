@@ -3,7 +3,7 @@
 use super::rundir::RunDir;
 use crate::files::{Sources, write_atomically};
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_mesh::finding::{Finding, Severity};
@@ -17,6 +17,8 @@ pub struct Applied {
     sources: Sources,
     options: Options,
     files: Objects,
+    /// The sources that were gone at the last look.
+    missing: Vec<PathBuf>,
     layer: Layer,
 }
 
@@ -43,7 +45,8 @@ pub struct Answer {
 impl Applied {
     /// Nothing applied yet to the objects of the user's files.
     pub fn new(dir: &RunDir, sources: Sources, options: Options) -> Applied {
-        Applied { path: dir.applied().join("objects.json"), sources, options, files: Objects::default(), layer: Layer::new() }
+        let path = dir.applied().join("objects.json");
+        Applied { path, sources, options, files: Objects::default(), missing: Vec::new(), layer: Layer::new() }
     }
 
     /// Reads the user's files: what is wrong with them, and what to tell. The newest write counts: an object that its file says
@@ -54,13 +57,19 @@ impl Applied {
 
     /// Unless they are `quiet` one of them may be written just now: then what it lacks is not taken for removed.
     fn read(&mut self, quiet: bool) -> Result<(Vec<Finding>, Vec<String>)> {
-        let mut read = self.sources.read().read();
+        let texts = self.sources.read();
+        let mut read = texts.read();
         let mut findings = std::mem::take(&mut read.findings);
         let before = std::mem::take(&mut self.files);
         self.files = before.update(read);
         self.files.note_kept(&before, &mut findings);
-        let mut layer = self.layer.clone();
         let mut said = Vec::new();
+        if quiet {
+            let gone = texts.missing.iter().filter(|path| !self.missing.contains(path));
+            said.extend(gone.map(|path| format!("{}: there is no such file or folder any more", path.display())));
+            self.missing = texts.missing;
+        }
+        let mut layer = self.layer.clone();
         layer.retain(|key, change| match (self.files.get(key), &change.before) {
             // A last good state that stays is not what its file says.
             (Some(now), _) if before.get(key).is_some_and(|before| Arc::ptr_eq(before, now)) => true,
@@ -129,11 +138,17 @@ impl Applied {
         let before = mesh::build(&now, &self.options).1;
         let mut layer = self.layer.clone();
         let mut changed = Vec::new();
+        let mut going = BTreeSet::new();
         for key in keys {
-            if now.get(&key).is_none() {
+            // With a Namespace goes all that is in it, as in a cluster.
+            let inside = now.iter().map(|object| &object.key).filter(|other| key.kind == "Namespace" && other.namespace == key.name);
+            let found: Vec<_> = inside.chain(now.get(&key).map(|object| &object.key)).cloned().collect();
+            if found.is_empty() {
                 answer.failed.push(format!("{key}: not found"));
-                continue;
             }
+            going.extend(found);
+        }
+        for key in going {
             changed.push((key.to_string(), "deleted"));
             self.put(&mut layer, key, None);
         }

@@ -164,6 +164,32 @@ fn what_is_removed_from_its_file_goes() {
 }
 
 #[test]
+fn a_source_that_goes_is_named_once() {
+    let mut run = Run::new(&service("a", "1"));
+    for _ in 0..2 {
+        std::fs::remove_file(run.folder.path().join("mine.yaml")).unwrap();
+        assert_eq!(run.follow(), ["mine.yaml: there is no such file or folder any more"]);
+        assert_eq!(run.follow(), [""; 0]);
+        assert_eq!(run.objects(), [""; 0]);
+        assert_eq!(run.edit(&service("a", "1")), [""; 0]);
+        assert_eq!(run.objects(), ["a 1"]);
+    }
+}
+
+#[test]
+fn with_a_namespace_goes_all_that_is_in_it() {
+    let namespace = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n";
+    let mut run = Run::new(&(service("a", "1") + &service("b", "1").replace("namespace: n", "namespace: other") + namespace));
+    run.apply(&service("c", "1"));
+    let gone = ["Namespace n deleted", "Service n/a deleted", "Service n/c deleted"];
+    assert_eq!(run.delete(&(service("a", "1") + namespace)), done(&gone));
+    assert_eq!(run.objects(), ["b 1"]);
+    assert_eq!(run.delete(namespace), failed(&["Namespace n: not found"]));
+    run.apply(&service("c", "1"));
+    assert_eq!(run.delete(namespace), done(&["Service n/c deleted"]), "no manifest needs to name a namespace");
+}
+
+#[test]
 fn what_is_rejected_is_refused_and_the_rest_applied() {
     let mut run = Run::new(&service("a", "1"));
     let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: ''}\n";
@@ -175,6 +201,8 @@ fn what_is_rejected_is_refused_and_the_rest_applied() {
         assert!(run.apply(text).failed[0].starts_with("steps/1.yaml:1:"));
         assert!(run.delete(text).failed[0].starts_with("steps/1.yaml:1:"));
     }
+    let nameless = service("", "1");
+    assert_eq!(run.delete(&nameless), failed(&["steps/1.yaml:4:16: error [IST0106] metadata.name: the object needs a name"]));
     assert_eq!(run.apply("# nothing\n"), failed(&["no objects in it"]));
     assert_eq!(run.objects(), ["a 1", "b 2"]);
     assert_eq!(run.delete(rule), failed(&["DestinationRule default/d: not found"]));
