@@ -34,9 +34,7 @@ enum Output {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let texts = Sources(args.files).read_all()?;
     let files = texts.files.len();
-    // Whether the modules are built is no matter of the objects.
-    let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), PathBuf::from(format!("{name}.wasm")))).collect();
-    let world = World::new(&Objects::default(), texts, &Options { domain: DOMAIN.to_string(), modules });
+    let world = World::new(&Objects::default(), texts, &Options { domain: DOMAIN.to_string(), modules: modules::all() });
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text => {

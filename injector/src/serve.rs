@@ -10,13 +10,14 @@ use crate::files::watch::Watch;
 use crate::modules;
 use crate::telemetry;
 use anyhow::{Context, bail};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use weir_mesh::mesh::Options;
+use weir_mesh::mesh::{Module, Options};
 
 /// The DNS domain of a cluster, unless its administrator chose another.
 pub const DOMAIN: &str = "cluster.local";
@@ -98,7 +99,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn place_modules(named: Option<PathBuf>) -> std::collections::BTreeMap<String, PathBuf> {
+fn place_modules(named: Option<PathBuf>) -> BTreeMap<String, Module> {
     let Some(folder) = modules::folder(named.as_deref()) else {
         tracing::warn!(
             "no folder of modules: `make wasm` builds them, --modules or $WEIR_MODULES names it; canary and locality policies have no effect"

@@ -110,15 +110,13 @@ impl Runner {
         let (say, said) = mpsc::unbounded_channel();
         let zones = config.zones.iter().filter_map(|zone| zone.parse().ok()).collect();
         let options = plan::Options { zones, images: config.images.clone() };
-        // Whether the modules are built is said once, by the control plane's start.
-        let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), dir.modules().join(format!("{name}.wasm")))).collect();
         let own = Sources(config.paths.clone());
         let sources = Sources(own.0.iter().cloned().chain([dir.applied()]).collect());
         let (names, resolved) = watch::channel(dns::Names::default());
         dns::serve(resolved).await?;
         let shared = Arc::new(Shared { config, dir: dir.clone(), network, say, changed: Arc::new(Notify::new()) });
         let (seen, shown) = watch::channel(Seen::default());
-        let mesh = mesh::Options { domain: DOMAIN.into(), modules };
+        let mesh = mesh::Options { domain: DOMAIN.into(), modules: modules::all() };
         let applied = Arc::new(Mutex::new(Applied::new(&dir, own, mesh.clone())));
         let control = Control { shared: shared.clone(), seen: shown, applied: applied.clone(), runtime: tokio::runtime::Handle::current() };
         control::listen(control)?;
