@@ -107,10 +107,10 @@ impl Reader {
         let key = Key { kind: known, namespace, name: text("/metadata/name") };
         let mut problems = Problems { key: &key, place: &place, positions: &positions, found: Vec::new() };
         validate::key(&key, &mut problems);
-        let is_nameless = !problems.found.is_empty();
+        let is_known = problems.found.is_empty();
         let parsed = parse(known, &api_version, value.clone(), &mut problems);
         let rejected = problems.found.iter().any(|finding| finding.severity == Severity::Error);
-        if is_nameless {
+        if !is_known {
             // Which object this was is not known, nor whether the file holds it elsewhere.
             problems.found.iter_mut().for_each(|finding| finding.object.clear());
             self.findings.append(&mut problems.found);

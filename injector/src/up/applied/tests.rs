@@ -1,4 +1,5 @@
 use super::*;
+use crate::files::state::State;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -59,10 +60,13 @@ impl Run {
         said.into_iter().map(|line| line.replace(&here, "")).collect()
     }
 
+    /// It may have started again since.
     fn tell_control_plane(&mut self) {
         let mut sources = self.applied.sources.clone();
         sources.0.push(self.applied.path.clone());
-        self.control_plane = self.control_plane.update(sources.read().read());
+        let state = State::within(&self.folder.path().join("state")).unwrap();
+        state.save(&self.control_plane).unwrap();
+        self.control_plane = state.load().0.update(sources.read().read());
     }
 
     fn apply(&mut self, text: &str) -> Answer {
