@@ -165,6 +165,11 @@ fn what_is_removed_from_its_file_goes() {
     assert_eq!(run.objects(), ["c 1", "d 1"]);
     assert_eq!(run.edit(&all), [""; 0]);
     assert_eq!(run.objects(), ["a 1", "b 1", "c 1", "d 1"]);
+
+    run.apply(&service("a", "2"));
+    run.write(&service("c", "1"));
+    assert_eq!(run.apply(&service("a", "3")), done(&["Service n/a applied"]), "a removal that nobody has read yet is older");
+    assert_eq!(run.objects(), ["a 3", "c 1", "d 1"]);
 }
 
 #[test]
