@@ -4,7 +4,6 @@ use crate::ads::engine::World;
 use crate::files::Sources;
 use crate::modules;
 use crate::serve::DOMAIN;
-use anyhow::bail;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,15 +32,9 @@ enum Output {
 
 /// Prints the findings, sorted by file and line.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let sources = Sources(args.files);
-    let texts = sources.read();
-    if let Some(path) = texts.missing.first() {
-        bail!("{}: there is no such file or folder", path.display());
-    }
+    let texts = Sources(args.files).read_all()?;
     let files = texts.files.len();
-    // Whether the modules are built is no matter of the objects.
-    let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), PathBuf::from(format!("{name}.wasm")))).collect();
-    let world = World::new(&Objects::default(), texts, &Options { domain: DOMAIN.to_string(), modules });
+    let world = World::new(&Objects::default(), texts, &Options { domain: DOMAIN.to_string(), modules: modules::all() });
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text => {
@@ -66,4 +59,24 @@ fn summary(findings: &[Finding], objects: usize, files: usize) -> String {
         some(objects, "object"),
         some(files, "file")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_manifests_is_an_error_also_beside_one_with_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let (full, empty) = (folder.path().join("full"), folder.path().join("empty"));
+        std::fs::create_dir_all(empty.join("inside")).unwrap();
+        std::fs::create_dir(&full).unwrap();
+        for path in [full.join("a.yaml"), empty.join("inside/a.yaml"), empty.join("notes.txt")] {
+            std::fs::write(path, "").unwrap();
+        }
+        let analyze = |files: &[&PathBuf]| run(Args { files: files.iter().copied().cloned().collect(), output: Output::Text });
+        assert!(analyze(&[&full]).is_ok());
+        let expected = format!("{}: no *.yaml, *.yml or *.json in this folder", empty.display());
+        assert_eq!(analyze(&[&full, &empty]).unwrap_err().to_string(), expected);
+    }
 }

@@ -3,7 +3,7 @@
 pub mod state;
 pub mod watch;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use weir_mesh::finding::{Finding, Place, Severity};
@@ -14,7 +14,7 @@ use weir_mesh::object::{self, Read, Rejected, SourceFile};
 pub struct Sources(pub Vec<PathBuf>);
 
 /// What reading them gave.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     /// The files, in order.
     pub files: Vec<SourceFile>,
@@ -22,6 +22,8 @@ pub struct Texts {
     pub findings: Vec<Finding>,
     /// Paths that do not exist.
     pub missing: Vec<PathBuf>,
+    /// All that exist, in order: files, and what could not be read.
+    order: Vec<PathBuf>,
 }
 
 impl Sources {
@@ -38,6 +40,19 @@ impl Sources {
         }
         texts
     }
+
+    /// The same of sources that a user names just now: each is to be there, and a folder to hold manifests.
+    pub fn read_all(&self) -> Result<Texts> {
+        let texts = self.read();
+        if let Some(path) = texts.missing.first() {
+            bail!("{}: there is no such file or folder", path.display());
+        }
+        let holds = |path: &Path| texts.order.iter().any(|found| found == path || found.parent() == Some(path));
+        if let Some(path) = self.0.iter().find(|path| !holds(path)) {
+            bail!("{}: no *.yaml, *.yml or *.json in this folder", path.display());
+        }
+        Ok(texts)
+    }
 }
 
 impl Texts {
@@ -46,6 +61,7 @@ impl Texts {
         let mut read = object::read(&self.files);
         read.rejected.extend(self.findings.iter().map(|finding| Rejected::File(finding.place.file.clone())));
         read.findings.splice(0..0, self.findings.iter().cloned());
+        read.files.clone_from(&self.order);
         read
     }
 
@@ -65,7 +81,10 @@ impl Texts {
     /// Reads a file; false if there is none.
     fn file(&mut self, path: &Path) -> bool {
         match std::fs::read_to_string(path) {
-            Ok(text) => self.files.push(SourceFile { path: path.to_path_buf(), text }),
+            Ok(text) => {
+                self.order.push(path.to_path_buf());
+                self.files.push(SourceFile { path: path.to_path_buf(), text });
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => return false,
             Err(error) => self.unreadable(path, &error),
         }
@@ -73,6 +92,7 @@ impl Texts {
     }
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
+        self.order.push(path.to_path_buf());
         self.findings.push(Finding {
             severity: Severity::Error,
             code: None,
@@ -102,6 +122,7 @@ fn is_manifest(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_mesh::object::Objects;
 
     #[test]
     fn reads_the_manifests_directly_in_a_folder_sorted_and_in_the_order_of_the_sources() {
@@ -126,5 +147,28 @@ mod tests {
         let shown: Vec<_> = texts.findings.iter().map(ToString::to_string).collect();
         assert_eq!(shown, [format!("{}: error: cannot be read: stream did not contain valid UTF-8", path.display())]);
         assert_eq!(texts.read().rejected, [Rejected::File(path)]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_stands_where_it_stood() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = |name: &str| root.path().join(name);
+        let rule = |host: &str| {
+            format!("{{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {{name: d}}, spec: {{host: {host}}}}}")
+        };
+        for (name, host) in [("a", "first"), ("b", "second"), ("c", "third")] {
+            std::fs::create_dir(folder(name)).unwrap();
+            std::fs::write(folder(name).join("f.yaml"), rule(host)).unwrap();
+        }
+        for (sources, broken, counts) in [(["a", "b"], "b", "second"), (["b", "c"], "b", "third")] {
+            let sources = Sources(sources.map(folder).into());
+            let before = Objects::default().update(sources.read().read());
+            let good = std::fs::read(folder(broken).join("f.yaml")).unwrap();
+            std::fs::write(folder(broken).join("f.yaml"), [0xff, 0xfe]).unwrap();
+            let after = before.update(sources.read().read());
+            let hosts: Vec<_> = after.iter().map(|object| object.value["spec"]["host"].clone()).collect();
+            assert_eq!(hosts, [counts], "{sources:?}");
+            std::fs::write(folder(broken).join("f.yaml"), good).unwrap();
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use weir_mesh::mesh::Module;
 
 /// The modules of this release.
 pub const NAMES: [&str; 2] = ["weir-canary", "weir-locality"];
@@ -23,10 +24,20 @@ pub fn folder(named: Option<&Path>) -> Option<PathBuf> {
 /// Modules that are there, each with the file that proxies read, and what is wrong with the others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Modules {
-    /// Name to absolute path.
-    pub files: BTreeMap<String, PathBuf>,
+    /// By name, with absolute paths.
+    pub files: BTreeMap<String, Module>,
     /// One text for each module that cannot be used.
     pub missing: Vec<String>,
+}
+
+/// All modules, built or not, for those who only look for what is wrong with objects: whether modules are built is said elsewhere.
+pub fn all() -> BTreeMap<String, Module> {
+    let folder = folder(None).unwrap_or_default();
+    let module = |name: &str| {
+        let file = folder.join(format!("{name}.wasm"));
+        Module { sha256: std::fs::read(&file).ok().map(|bytes| digest(&bytes)), file }
+    };
+    NAMES.map(|name| (name.to_string(), module(name))).into()
 }
 
 /// Places every module of `folder` in it once more, as `SHA256.wasm`.
@@ -34,21 +45,24 @@ pub fn place(folder: &Path) -> Modules {
     let mut modules = Modules::default();
     for name in NAMES {
         match place_one(folder, name) {
-            Ok(path) => drop(modules.files.insert(name.to_string(), path)),
+            Ok(module) => drop(modules.files.insert(name.to_string(), module)),
             Err(error) => modules.missing.push(format!("module {name}: {error:#}; `make wasm` builds it")),
         }
     }
     modules
 }
 
-fn place_one(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn place_one(folder: &Path, name: &str) -> anyhow::Result<Module> {
     let source = folder.join(format!("{name}.wasm"));
     let bytes = std::fs::read(&source).with_context(|| source.display().to_string())?;
-    let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let hash = digest(&bytes);
     let path = std::path::absolute(folder.join(format!("{hash}.wasm")))?;
     if std::fs::read(&path).is_ok_and(|there| digest(&there) == hash) {
-        return Ok(path);
+        return Ok(Module { file: path, sha256: Some(hash) });
     }
     // A copy, not a link: whoever builds the module anew may write into the old file.
     let place = || -> std::io::Result<()> {
@@ -59,7 +73,7 @@ fn place_one(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
         Ok(())
     };
     place().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+    Ok(Module { file: path, sha256: Some(hash) })
 }
 
 #[cfg(test)]
@@ -70,10 +84,12 @@ mod tests {
     fn places_a_module_by_its_hash_and_names_the_missing_one() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("weir-canary.wasm"), "abc").unwrap();
-        let placed = folder.path().join("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.wasm");
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let placed = folder.path().join(format!("{hash}.wasm"));
+        let canary = Module { file: placed.clone(), sha256: Some(hash.into()) };
         let missing = folder.path().join("weir-locality.wasm").display().to_string();
         let expected = Modules {
-            files: BTreeMap::from([("weir-canary".to_string(), placed.clone())]),
+            files: BTreeMap::from([("weir-canary".to_string(), canary)]),
             missing: vec![format!("module weir-locality: {missing}: No such file or directory (os error 2); `make wasm` builds it")],
         };
         assert_eq!(place(folder.path()), expected);

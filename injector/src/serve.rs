@@ -10,13 +10,14 @@ use crate::files::watch::Watch;
 use crate::modules;
 use crate::telemetry;
 use anyhow::{Context, bail};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use weir_mesh::mesh::Options;
+use weir_mesh::mesh::{Module, Options};
 
 /// The DNS domain of a cluster, unless its administrator chose another.
 pub const DOMAIN: &str = "cluster.local";
@@ -70,7 +71,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 
     let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules) };
     let state = args.state.as_deref().map(State::within).transpose()?;
-    let before = state.as_ref().map(State::load).unwrap_or_default();
+    let (before, lost) = state.as_ref().map(State::load).unwrap_or_default();
+    for finding in lost {
+        tracing::warn!("of what was in force before: {finding}");
+    }
     let world = World::new(&before, texts, &options);
     engine::report(&[], &world.findings);
     let address = listener.local_addr()?;
@@ -95,7 +99,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn place_modules(named: Option<PathBuf>) -> std::collections::BTreeMap<String, PathBuf> {
+fn place_modules(named: Option<PathBuf>) -> BTreeMap<String, Module> {
     let Some(folder) = modules::folder(named.as_deref()) else {
         tracing::warn!(
             "no folder of modules: `make wasm` builds them, --modules or $WEIR_MODULES names it; canary and locality policies have no effect"

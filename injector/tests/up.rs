@@ -173,7 +173,7 @@ fn edits_of_the_files_take_effect_while_it_runs() {
 }
 
 #[test]
-fn applied_objects_count_before_those_of_the_files_until_they_are_deleted() {
+fn what_is_applied_and_deleted_takes_effect_while_it_runs() {
     let mesh = Mesh::start(&(deployment("web", "v1", 1) + &service("web")), &[]);
     let services = || mesh.look()["services"].as_array().unwrap().iter().map(|service| service["name"].clone()).collect::<Vec<_>>();
     let now_are = |expected: &[&str]| eventually(Duration::from_secs(5), &format!("{expected:?}"), || services() == expected);

@@ -22,7 +22,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
-use weir_mesh::mesh::{self, Options};
+use weir_mesh::mesh::{self, Module, Options};
 use weir_mesh::node::Node;
 use weir_mesh::object::{Objects, SourceFile, read};
 use weir_mesh::snapshot::{self, Type};
@@ -98,7 +98,8 @@ fn gateway_listener() -> Result<Listener> {
         let path = project(&format!("deploy/demos/canary/{name}.yaml"));
         files.push(SourceFile { text: std::fs::read_to_string(&path)?, path });
     }
-    let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), format!("/{name}.wasm").into()));
+    let module = |name: &str| Module { file: format!("/{name}.wasm").into(), sha256: None };
+    let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), module(name)));
     let options = Options { domain: "cluster.local".into(), modules: modules.into() };
     let (mesh, _) = mesh::build(&Objects::default().update(read(&files)), &options);
     let node: Node = NODE.parse()?;

@@ -35,7 +35,7 @@ pub struct Finding {
     /// Istio's code where it has one (`IST0101` referenced object not found, `IST0106` schema, ...).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
-    /// The object as `Kind namespace/name`; empty when the file was not readable as objects.
+    /// The object as `Kind namespace/name`; empty where the file was not readable as objects, or one has no name.
     pub object: String,
     /// The path of the field inside the object, such as `spec.http[0].route[0].destination.host`; may be empty.
     pub field: String,

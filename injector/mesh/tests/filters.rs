@@ -101,6 +101,20 @@ fn weirs_filters_run_next_to_the_route_alone_from_their_modules_with_a_vm_of_the
 }
 
 #[test]
+fn a_module_with_another_digest_than_its_plugin_names_does_not_run() {
+    let with = |digest: &str| [http_service("shop/a"), canary("shop/c", "a") + &format!("  sha256: '{digest}'\n")].concat();
+    for (digest, expected) in [("00AB", &["shop.c", "fault", "router"][..]), ("00ac", &["fault", "router"])] {
+        assert_eq!(outbound(&[with(digest)]), expected, "{digest}");
+    }
+    assert_eq!(findings(&[&with("00ab")]), [""; 0]);
+    let expected = "WasmPlugin shop/c spec.sha256: the module weir-canary has the digest 00ab, not 00ac, so the plugin has no effect";
+    let found = findings(&[&with("00ac")]);
+    assert!(found.len() == 1 && found[0].contains(": error ") && found[0].ends_with(expected), "{found:?}");
+    let foreign = findings(&[&[http_service("shop/a"), plugin("shop/p", "sha256: '00'")].concat()]);
+    assert!(foreign.len() == 1 && foreign[0].contains(": warning [IST0106] WasmPlugin shop/p spec.sha256: "), "{foreign:?}");
+}
+
+#[test]
 fn a_canary_filter_runs_on_the_routes_of_its_hosts_alone() {
     let told = caller(&[http_service("shop/a"), http_service("shop/b"), canary("shop/c", "a")]);
     let filter = told.http("0.0.0.0_80").http_filters.remove(0);

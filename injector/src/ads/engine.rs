@@ -9,7 +9,7 @@ use tokio::sync::{OnceCell, Semaphore, watch};
 use weir_mesh::finding::{Finding, Severity};
 use weir_mesh::mesh::{self, Options};
 use weir_mesh::node::Node;
-use weir_mesh::object::{Objects, SourceFile};
+use weir_mesh::object::Objects;
 use weir_mesh::snapshot::{Builder, Snapshot};
 
 /// A node's snapshot once somebody asked for it; none inside for a node that is no pod of the mesh.
@@ -18,7 +18,7 @@ type Built = OnceCell<Option<Arc<Snapshot>>>;
 /// All that one reading of the files led to, and the snapshots that nodes asked of it.
 #[derive(Debug)]
 pub struct World {
-    files: Vec<SourceFile>,
+    texts: Texts,
     /// The objects in force.
     pub objects: Objects,
     builder: Arc<Builder>,
@@ -41,7 +41,7 @@ impl World {
         findings.sort_by(|a, b| (&a.place, &a.object, &a.field).cmp(&(&b.place, &b.object, &b.field)));
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         World {
-            files: texts.files,
+            texts,
             objects,
             builder: Arc::new(Builder::new(Arc::new(mesh))),
             findings,
@@ -91,8 +91,7 @@ pub async fn run(sources: Sources, mut watch: Watch, options: Options, state: Op
         let rebuilt = tokio::task::spawn_blocking(move || {
             let start = std::time::Instant::now();
             let texts = sources.read();
-            let same = same(&texts.files, &before.files) && texts.findings.is_empty();
-            (!same).then(|| World::new(&before.objects, texts, &options)).inspect(|world| {
+            (texts != before.texts).then(|| World::new(&before.objects, texts, &options)).inspect(|world| {
                 report(&before.findings, &world.findings);
                 tracing::info!(objects = world.objects.iter().count(), took = ?start.elapsed(), "the files changed");
             })
@@ -133,17 +132,13 @@ pub fn report(before: &[Finding], now: &[Finding]) {
     }
 }
 
-fn same(a: &[SourceFile], b: &[SourceFile]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.path == b.path && a.text == b.text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
 
     #[tokio::test]
-    async fn an_edit_makes_a_new_world_and_a_broken_file_keeps_its_objects() {
+    async fn an_edit_makes_a_new_world_and_a_broken_file_keeps_its_objects_until_it_goes() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.yaml");
         let service =
@@ -155,15 +150,19 @@ mod tests {
         let (publish, mut worlds) = watch::channel(Arc::new(World::new(&Objects::default(), sources.read(), &options)));
         let engine = tokio::spawn(run(sources, watch, options, None, publish));
         let names = |world: &World| world.objects.iter().map(|object| object.key.name.clone()).collect::<Vec<_>>();
-        let mut edit = async |text: String| {
-            std::fs::write(&file, text).unwrap();
+        let mut after = async |change: &dyn Fn()| {
+            change();
             tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.expect("no new world").unwrap();
             let world = worlds.borrow_and_update().clone();
             (names(&world), world.findings.len())
         };
-        assert_eq!(edit(service("two")).await, (vec!["two".to_string()], 0));
-        assert_eq!(edit("a: [".into()).await, (vec!["two".to_string()], 1));
-        assert_eq!(edit(service("three")).await, (vec!["three".to_string()], 0));
+        let write = |text: &[u8]| std::fs::write(&file, text).unwrap();
+        let one = |name: &str| vec![name.to_string()];
+        assert_eq!(after(&|| write(service("two").as_bytes())).await, (one("two"), 0));
+        assert_eq!(after(&|| write(b"a: [")).await, (one("two"), 1));
+        assert_eq!(after(&|| write(service("three").as_bytes())).await, (one("three"), 0));
+        assert_eq!(after(&|| write(b"\xff")).await, (one("three"), 1), "no text");
+        assert_eq!(after(&|| std::fs::remove_file(&file).unwrap()).await, (vec![], 0));
         drop(engine);
     }
 
@@ -177,7 +176,7 @@ mod tests {
         let sources = Sources(vec![file.clone()]);
         for text in [service, "a: [", "a: ["] {
             std::fs::write(&file, text).unwrap();
-            let world = World::new(&state.load(), sources.read(), &options);
+            let world = World::new(&state.load().0, sources.read(), &options);
             let names: Vec<_> = world.objects.iter().map(|object| object.key.name.clone()).collect();
             assert_eq!((names, world.findings.len()), (vec!["one".to_string()], usize::from(text != service)), "{text}");
             save(Some(&state), Arc::new(world)).await;

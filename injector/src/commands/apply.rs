@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Add or replace objects of a running mesh, over those of its files
+/// Add or replace objects of a running mesh, over those of its files until the file is edited
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// A manifest, or a folder of them (*.yaml, *.yml and *.json directly in it); `-` is standard input

@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Remove the objects that a manifest names from a running mesh, those of its files too
+/// Remove the objects that a manifest names from a running mesh, those of its files too; with a Namespace all that is in it
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// A manifest, or a folder of them (*.yaml, *.yml and *.json directly in it); `-` is standard input

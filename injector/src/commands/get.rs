@@ -1,7 +1,7 @@
 //! `weir get`: what runs.
 
 use super::Mesh;
-use crate::up::protocol::{GatewayView, PodView, Request, Response, ServiceView, View};
+use crate::up::protocol::{GatewayView, PodView, PortView, Request, Response, ServiceView, View};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
@@ -56,7 +56,7 @@ fn select(mut view: View, args: &Args) -> View {
     let inside = |namespace: &String| args.namespace.as_ref().is_none_or(|wanted| wanted == namespace);
     view.pods.retain(|pod| wanted(Kind::Pods) && inside(&pod.namespace));
     view.services.retain(|service| wanted(Kind::Services) && inside(&service.namespace));
-    view.gateways.retain(|_| wanted(Kind::Gateways));
+    view.gateways.retain(|gateway| wanted(Kind::Gateways) && (args.namespace.is_none() || gateway.namespaces.iter().any(inside)));
     view
 }
 
@@ -66,7 +66,7 @@ fn nothing(view: &View, args: &Args) -> Option<String> {
         None => (view.pods.is_empty() && view.services.is_empty(), "pods or Services"),
         Some(Kind::Pods) => (view.pods.is_empty(), "pods"),
         Some(Kind::Services) => (view.services.is_empty(), "Services"),
-        Some(Kind::Gateways) => return view.gateways.is_empty().then(|| "there are no gateways".into()),
+        Some(Kind::Gateways) => (view.gateways.is_empty(), "gateways"),
     };
     let place = args.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
     empty.then(|| format!("there are no {what}{place}"))
@@ -109,11 +109,12 @@ fn service(service: &ServiceView) -> Vec<String> {
 }
 
 fn gateway(gateway: &GatewayView) -> Vec<Vec<String>> {
-    let row = |(number, port): (usize, &crate::up::protocol::PortView)| {
+    let row = |(number, port): (usize, &PortView)| {
         let urls = if number == 0 { gateway.urls.join(" ") } else { String::new() };
         vec![gateway.name.clone(), port.port.to_string(), format!("127.0.0.1:{}", port.outside), urls]
     };
-    gateway.ports.iter().enumerate().map(row).collect()
+    let unserved = gateway.unserved.iter().map(|why| vec![gateway.name.clone(), String::new(), String::new(), why.clone()]);
+    gateway.ports.iter().enumerate().map(row).chain(unserved).collect()
 }
 
 /// Rows in columns as wide as their widest cell.
@@ -142,14 +143,32 @@ mod tests {
         let service = |namespace: &str| ServiceView { namespace: namespace.into(), name: "s".into(), cluster_ip: None };
         let said = |line: &[&str]| {
             let args = <Line as clap::Parser>::parse_from([&["get"], line].concat()).args;
-            let view = View { run_dir: "".into(), gateways: vec![], pods: vec![], services: vec![service("shop")] };
-            nothing(&select(view, &args), &args)
+            let view = View { run_dir: "".into(), gateways: vec![edge()], pods: vec![], services: vec![service("shop")] };
+            let view = select(view, &args);
+            (nothing(&view, &args), view.gateways.len())
         };
-        assert_eq!(said(&[]), None);
-        assert_eq!(said(&["-n", "shop"]), None);
-        assert_eq!(said(&["-n", "nosuch"]), Some("there are no pods or Services in namespace nosuch".into()));
-        assert_eq!(said(&["pods", "-n", "shop"]), Some("there are no pods in namespace shop".into()));
-        assert_eq!(said(&["gw"]), Some("there are no gateways".into()));
+        let none = |what: &str| Some(format!("there are no {what}"));
+        assert_eq!(said(&[]), (None, 1));
+        assert_eq!(said(&["-n", "shop"]), (None, 1));
+        assert_eq!(said(&["-n", "nosuch"]), (none("pods or Services in namespace nosuch"), 0));
+        assert_eq!(said(&["pods", "-n", "shop"]), (none("pods in namespace shop"), 0));
+        assert_eq!(said(&["gw", "-n", "shop"]), (None, 1));
+        assert_eq!(said(&["gw", "-n", "nosuch"]), (none("gateways in namespace nosuch"), 0));
+    }
+
+    fn edge() -> GatewayView {
+        let ports = vec![PortView { port: 80, outside: 8080, hosts: vec!["*".into()] }];
+        let unserved = vec!["port 443: HTTPS is not served yet".into()];
+        GatewayView { name: "edge".into(), namespaces: vec!["shop".into()], urls: vec!["http://127.0.0.1:8080/".into()], ports, unserved }
+    }
+
+    #[test]
+    fn says_of_a_gateways_port_how_it_is_reached_or_why_not() {
+        let port = ["edge", "80", "127.0.0.1:8080", "http://127.0.0.1:8080/"];
+        assert_eq!(
+            gateway(&edge()),
+            [port, ["edge", "", "", "port 443: HTTPS is not served yet"]].map(|row| row.map(String::from).to_vec())
+        );
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Mesh {
                 print(&done(&text));
                 bail!("{failed}");
             }
-            _ => {}
+            _ => bail!("the mesh gave another answer than was asked for"),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -100,15 +100,9 @@ fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
             manifests.push(Manifest { file: "standard input".into(), text: std::io::read_to_string(std::io::stdin())? });
             continue;
         }
-        let texts = Sources(vec![path.clone()]).read();
+        let texts = Sources(vec![path.clone()]).read_all()?;
         if let Some(finding) = texts.findings.first() {
             bail!("{finding}");
-        }
-        if !texts.missing.is_empty() {
-            bail!("{}: there is no such file or folder", path.display());
-        }
-        if texts.files.is_empty() {
-            bail!("{}: no *.yaml, *.yml or *.json in this folder", path.display());
         }
         manifests.extend(texts.files.into_iter().map(|file| Manifest { file: file.path.display().to_string(), text: file.text }));
     }
@@ -118,6 +112,16 @@ fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_to_another_question_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(rundir::RunDir(folder.path().into()).control()).unwrap();
+        let mesh = Mesh { run_dir: Some(folder.path().into()) };
+        std::thread::spawn(move || message::send(&listener.accept().unwrap().0, &Response::Exit(0), &[]));
+        let error = mesh.tell(&Request::Apply(vec![])).unwrap_err().to_string();
+        assert_eq!(error, "the mesh gave another answer than was asked for");
+    }
 
     #[test]
     fn a_folder_is_read_as_weir_up_reads_it() {

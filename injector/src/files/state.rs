@@ -3,6 +3,7 @@
 use super::{Sources, write_atomically};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+use weir_mesh::finding::{Finding, Severity};
 use weir_mesh::object::{Kept, Objects, keep};
 
 /// The file.
@@ -16,9 +17,13 @@ impl State {
         Ok(State(folder.join("objects.json")))
     }
 
-    /// What was in force when it was written last; nothing if it never was.
-    pub fn load(&self) -> Objects {
-        Objects::default().update(Sources(vec![self.0.clone()]).read().read())
+    /// What was in force when it was written last, nothing if it never was, and what of it cannot be read.
+    pub fn load(&self) -> (Objects, Vec<Finding>) {
+        let mut read = Sources(vec![self.0.clone()]).read().read();
+        let mut findings = std::mem::take(&mut read.findings);
+        // The others are found again where the objects come from.
+        findings.retain(|finding| finding.severity == Severity::Error);
+        (Objects::default().update(read), findings)
     }
 
     /// Writes what is in force now.
@@ -36,12 +41,17 @@ mod tests {
     fn what_was_saved_is_loaded_and_a_folder_that_is_new_holds_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::within(&folder.path().join("state")).unwrap();
-        let names = |objects: &Objects| objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>();
-        assert_eq!(names(&state.load()), [""; 0]);
+        let loaded = || {
+            let (objects, findings) = state.load();
+            (objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>(), findings.len())
+        };
+        assert_eq!(loaded(), (vec![], 0));
         let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n".to_string();
         state.save(&Objects::default().update(read(&[SourceFile { path: "a.yaml".into(), text }]))).unwrap();
-        assert_eq!(names(&state.load()), ["Namespace a"]);
+        assert_eq!(loaded(), (vec!["Namespace a".into()], 0));
         state.save(&Objects::default()).unwrap();
-        assert_eq!(names(&state.load()), [""; 0]);
+        assert_eq!(loaded(), (vec![], 0));
+        std::fs::write(&state.0, "{\"kept\":[").unwrap();
+        assert_eq!(loaded(), (vec![], 1), "what is lost is not lost without a word");
     }
 }

@@ -1,12 +1,12 @@
 //! Notices that sources change: written in place, renamed over, or that appear where there was nothing.
 
-use super::Sources;
+use super::{Sources, is_manifest};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,6 +21,8 @@ const BLIND: Duration = Duration::from_secs(1);
 /// A watch over all sources.
 pub struct Watch {
     sources: Vec<PathBuf>,
+    /// The sources, and where their symlinks lead now.
+    interesting: Arc<Mutex<Vec<PathBuf>>>,
     watcher: Option<RecommendedWatcher>,
     folders: BTreeSet<PathBuf>,
     changed: Arc<Notify>,
@@ -32,10 +34,18 @@ impl Watch {
     pub fn new(sources: &Sources) -> Watch {
         let sources: Vec<_> = sources.0.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
         let changed = Arc::new(Notify::new());
-        let mut watch = Watch { watcher: None, folders: BTreeSet::new(), changed: changed.clone(), blind: false, sources };
-        let interesting = watch.interesting();
+        let interesting = Arc::<Mutex<Vec<PathBuf>>>::default();
+        let mut watch = Watch {
+            sources,
+            interesting: interesting.clone(),
+            watcher: None,
+            folders: BTreeSet::new(),
+            changed: changed.clone(),
+            blind: false,
+        };
         let tell = move |event: notify::Result<Event>| {
-            if event.map_or(true, |event| matters(&event, &interesting)) {
+            let matters = |event: Event| matters(&event, &interesting.lock().unwrap_or_else(PoisonError::into_inner));
+            if event.map_or(true, matters) {
                 changed.notify_one();
             }
         };
@@ -62,8 +72,10 @@ impl Watch {
         self.renew();
     }
 
-    /// Watches the folders that exist now. Call it before reading, so that no write falls in between.
+    /// Watches the folders that exist now, and what symlinks lead to now. Call it before reading, so that no write falls in between.
     fn renew(&mut self) {
+        let interesting = self.sources.iter().flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten().collect();
+        *self.interesting.lock().unwrap_or_else(PoisonError::into_inner) = interesting;
         let mut wanted = BTreeMap::new();
         for (id, folder) in self.sources.iter().flat_map(|path| folders_of(path)) {
             // The kernel watches a folder once, by whichever name came last.
@@ -91,17 +103,20 @@ impl Watch {
             tracing::warn!("cannot watch the files ({error}): looking at them every {} s", BLIND.as_secs());
         }
     }
-
-    fn interesting(&self) -> Vec<PathBuf> {
-        self.sources.iter().flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten().collect()
-    }
 }
 
 /// Whether an event can have changed what we read. Reading itself causes events: those do not count.
 fn matters(event: &Event, sources: &[PathBuf]) -> bool {
     let reads = matches!(event.kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write));
-    let about = |path: &PathBuf| sources.iter().any(|source| path.starts_with(source) || source.starts_with(path));
+    let about = |path: &PathBuf| sources.iter().any(|source| source.starts_with(path) || may_lead_to(path, source));
     !reads && (event.paths.is_empty() || event.need_rescan() || event.paths.iter().any(about))
+}
+
+/// Whether `path` is a manifest in the folder `source`, or a symlink there or beside `source` by which it may be reached, as in a
+/// mounted ConfigMap.
+fn may_lead_to(path: &Path, source: &Path) -> bool {
+    let is_inside = path.parent() == Some(source);
+    is_inside && is_manifest(path) || (is_inside || path.parent() == source.parent()) && path.is_symlink()
 }
 
 /// The folders, with device and inode, where a change of `path` shows: itself if it is one, and the nearest that exists above it, also
@@ -150,13 +165,48 @@ mod tests {
     #[tokio::test]
     async fn reading_and_files_beside_do_not_count() {
         let root = tempfile::tempdir().unwrap();
-        let (file, log) = (root.path().join("a.yaml"), root.path().join("envoy.log"));
+        let (file, folder, log) = (root.path().join("a.yaml"), root.path().join("in"), root.path().join("envoy.log"));
         fs::write(&file, "1").unwrap();
-        let mut watch = Watch::new(&Sources(vec![file.clone()]));
+        fs::create_dir(&folder).unwrap();
+        let mut watch = Watch::new(&Sources(vec![file.clone(), folder.clone()]));
         for _ in 0..10 {
             fs::read(&file).unwrap();
             fs::write(&log, "x").unwrap();
+            for name in ["notes.txt", ".b.yaml.swp", "b.yaml~"] {
+                fs::write(folder.join(name), "x").unwrap();
+            }
         }
         assert!(timeout(Duration::from_millis(200), watch.changed()).await.is_err());
+        assert!(sees(&mut watch, || fs::write(folder.join("b.yaml"), "1").unwrap()).await, "a manifest");
+    }
+
+    #[tokio::test]
+    async fn follows_a_symlink_to_where_it_leads_now() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for version in ["1", "2"] {
+            fs::create_dir_all(at(version)).unwrap();
+            fs::write(at(version).join("f.yaml"), version).unwrap();
+        }
+        fs::create_dir(at("mount")).unwrap();
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(at(target), at("new")).unwrap();
+            fs::rename(at("new"), at(name)).unwrap();
+        };
+        link("1/f.yaml", "a.yaml");
+        link("1", "mount/..data");
+        link("mount/..data/f.yaml", "mount/b.yaml");
+        for sources in [vec![at("a.yaml")], vec![at("mount")], vec![at("mount/b.yaml")]] {
+            let mut watch = Watch::new(&Sources(sources.clone()));
+            let relink = |target: &str| match sources.contains(&at("a.yaml")) {
+                true => link(&format!("{target}/f.yaml"), "a.yaml"),
+                false => link(target, "mount/..data"),
+            };
+            assert!(sees(&mut watch, || relink("2")).await, "{sources:?} leads elsewhere");
+            if !sources.contains(&at("mount")) {
+                assert!(sees(&mut watch, || fs::write(at("2/f.yaml"), "3").unwrap()).await, "{sources:?}, where it leads now");
+            }
+            relink("1");
+        }
     }
 }

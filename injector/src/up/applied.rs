@@ -3,8 +3,7 @@
 use super::rundir::RunDir;
 use crate::files::{Sources, write_atomically};
 use anyhow::Result;
-use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_mesh::finding::{Finding, Severity};
@@ -18,6 +17,8 @@ pub struct Applied {
     sources: Sources,
     options: Options,
     files: Objects,
+    /// The sources that were gone at the last look.
+    missing: Vec<PathBuf>,
     layer: Layer,
 }
 
@@ -44,26 +45,51 @@ pub struct Answer {
 impl Applied {
     /// Nothing applied yet to the objects of the user's files.
     pub fn new(dir: &RunDir, sources: Sources, options: Options) -> Applied {
-        Applied { path: dir.applied().join("objects.json"), sources, options, files: Objects::default(), layer: Layer::new() }
+        let path = dir.applied().join("objects.json");
+        Applied { path, sources, options, files: Objects::default(), missing: Vec::new(), layer: Layer::new() }
     }
 
     /// Reads the user's files: what is wrong with them, and what to tell. The newest write counts: an object that its file says
-    /// anew is what the file says.
+    /// anew, or no more, is what the file says.
     pub fn follow(&mut self) -> Result<(Vec<Finding>, Vec<String>)> {
-        let mut read = self.sources.read().read();
+        self.read(true)
+    }
+
+    /// Unless they are `quiet` one of them may be written just now: then what it lacks is not taken for removed.
+    fn read(&mut self, quiet: bool) -> Result<(Vec<Finding>, Vec<String>)> {
+        let texts = self.sources.read();
+        let mut read = texts.read();
         let mut findings = std::mem::take(&mut read.findings);
         let before = std::mem::take(&mut self.files);
         self.files = before.update(read);
         self.files.note_kept(&before, &mut findings);
-        let mut layer = self.layer.clone();
         let mut said = Vec::new();
-        layer.retain(|key, change| {
-            let edited = self.files.get(key).filter(|now| change.before.as_ref().is_none_or(|before| before.value != now.value));
-            let verb = if change.now.is_some() { "apply" } else { "delete" };
-            said.extend(edited.map(|now| format!("{key}: {} was edited and counts again, no longer `weir {verb}`", now.place)));
-            edited.is_none()
+        if quiet {
+            let gone = texts.missing.iter().filter(|path| !self.missing.contains(path));
+            said.extend(gone.map(|path| format!("{}: there is no such file or folder any more", path.display())));
+            self.missing = texts.missing;
+        }
+        let mut layer = self.layer.clone();
+        layer.retain(|key, change| match (self.files.get(key), &change.before) {
+            // A last good state that stays is not what its file says.
+            (Some(now), _) if before.get(key).is_some_and(|before| Arc::ptr_eq(before, now)) => true,
+            (Some(now), _) if change.now.as_ref().is_some_and(|change| change.value == now.value) => false,
+            (Some(now), Some(before)) if before.value == now.value => true,
+            (Some(now), _) => {
+                let verb = if change.now.is_some() { "apply" } else { "delete" };
+                said.push(format!("{key}: {} was edited and counts again, no longer `weir {verb}`", now.place));
+                false
+            }
+            (None, Some(before)) if quiet => {
+                let file = before.place.file.display();
+                said.extend(
+                    change.now.as_ref().map(|_| format!("{key} was removed from {file}, and with it what `weir apply` made of it")),
+                );
+                false
+            }
+            (None, _) => true,
         });
-        if !said.is_empty() {
+        if layer.len() < self.layer.len() {
             self.write(layer)?;
         }
         Ok((findings, said))
@@ -71,7 +97,7 @@ impl Applied {
 
     /// The objects in force.
     pub fn in_force(&self) -> Objects {
-        in_force(&self.files, &self.layer)
+        self.files.with(self.layer.iter().map(|(key, change)| (key, change.now.as_ref())))
     }
 
     /// Adds or replaces the objects of these files; those that are not valid stay as they are.
@@ -86,13 +112,7 @@ impl Applied {
         let mut changed = Vec::new();
         for object in read.objects {
             changed.push((object.key.to_string(), "applied"));
-            let same = |file: &&Arc<Object>| file.value == object.value;
-            if self.files.get(&object.key).filter(same).is_some() {
-                // An edit of the file is an edit of the object, without a word about it.
-                layer.remove(&object.key);
-            } else {
-                self.put(&mut layer, object.key.clone(), Some(object));
-            }
+            self.put(&mut layer, object.key.clone(), Some(object));
         }
         for key in read.deleted {
             changed.push((key.to_string(), "deleted"));
@@ -118,11 +138,17 @@ impl Applied {
         let before = mesh::build(&now, &self.options).1;
         let mut layer = self.layer.clone();
         let mut changed = Vec::new();
+        let mut going = BTreeSet::new();
         for key in keys {
-            if now.get(&key).is_none() {
+            // With a Namespace goes all that is in it, as in a cluster.
+            let inside = now.iter().map(|object| &object.key).filter(|other| key.kind == "Namespace" && other.namespace == key.name);
+            let found: Vec<_> = inside.chain(now.get(&key).map(|object| &object.key)).cloned().collect();
+            if found.is_empty() {
                 answer.failed.push(format!("{key}: not found"));
-                continue;
             }
+            going.extend(found);
+        }
+        for key in going {
             changed.push((key.to_string(), "deleted"));
             self.put(&mut layer, key, None);
         }
@@ -132,36 +158,25 @@ impl Applied {
 
     /// What was edited a moment ago is older than what is asked for now.
     fn refresh(&mut self) -> Result<Answer> {
-        Ok(Answer { done: self.follow()?.1, failed: Vec::new() })
+        Ok(Answer { done: self.read(false)?.1, failed: Vec::new() })
     }
 
+    /// What the files say may be known here alone, or be there for the control plane alone: so the layer says it all.
     fn put(&self, layer: &mut Layer, key: Key, object: Option<Object>) {
         let before = self.files.get(&key).cloned();
-        if object.is_none() && before.is_none() {
-            layer.remove(&key);
-            return;
-        }
         let now = object.map(|object| Arc::new(Object { source: self.path.clone(), ..object }));
         layer.insert(key, Change { now, before });
     }
 
     /// The layer's file holds all of it, so that the control plane sees a change as a whole.
     fn write(&mut self, layer: Layer) -> Result<()> {
-        let kept = layer.values().filter_map(|change| match (&change.now, &change.before) {
-            (Some(object), _) => Some(Kept::from(&**object)),
-            (None, before) => before.as_deref().map(|before| self.removal(before)),
+        let kept = layer.iter().map(|(key, change)| match &change.now {
+            Some(object) => Kept::from(&**object),
+            None => Kept::removal(key, &self.path),
         });
         write_atomically(&self.path, &keep(kept)?)?;
         self.layer = layer;
         Ok(())
-    }
-
-    fn removal(&self, object: &Object) -> Kept {
-        let Key { kind, namespace, name } = &object.key;
-        // Any time will do: the file's place says since when.
-        let metadata = json!({"name": name, "namespace": namespace, "deletionTimestamp": "2000-01-01T00:00:00Z"});
-        let removal = json!({"apiVersion": object.value.get("apiVersion"), "kind": kind, "metadata": metadata});
-        Kept { source: self.path.clone(), file: object.place.file.clone(), positions: Vec::new(), object: removal }
     }
 
     /// Adds what was done, after what is found about it, also of other objects that it concerns.
@@ -177,10 +192,6 @@ impl Applied {
         }
         Ok(answer)
     }
-}
-
-fn in_force(files: &Objects, layer: &Layer) -> Objects {
-    files.with(layer.iter().map(|(key, change)| (key, change.now.as_ref())))
 }
 
 #[cfg(test)]

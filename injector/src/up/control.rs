@@ -58,7 +58,14 @@ fn sources(manifests: Vec<Manifest>) -> Vec<SourceFile> {
 impl Control {
     fn answer(&self, stream: UnixStream) -> Result<()> {
         let mut receiver = Receiver::new(stream);
-        let Some((request, files)) = receiver.receive::<Request>()? else { return Ok(()) };
+        let (request, files) = match receiver.receive::<Request>() {
+            Ok(Some(received)) => received,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let why = format!("the mesh does not understand what is asked, perhaps by another version of weir: {error}");
+                return Ok(message::send(receiver.stream(), &Response::Failed(why), &[])?);
+            }
+        };
         let response = match request {
             Request::Get => Response::View(Box::new(self.seen.borrow().view(&self.shared.dir))),
             Request::Find(name) => self.find(&name).map_or_else(Response::Failed, |pod| Response::Found(pod_view(&pod, &self.shared.dir))),

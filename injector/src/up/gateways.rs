@@ -91,7 +91,8 @@ impl Gateways {
             let ports = gateway.ports.iter().filter_map(|(number, details)| port(gateway, *number, details));
             let (urls, ports) = ports.unzip::<Vec<String>, PortView, Vec<_>, Vec<_>>();
             let unserved = gateway.unserved.iter().cloned().collect();
-            GatewayView { name: gateway.name.clone(), urls: urls.concat(), ports, unserved }
+            let namespaces = gateway.namespaces.iter().cloned().collect();
+            GatewayView { name: gateway.name.clone(), namespaces, urls: urls.concat(), ports, unserved }
         };
         self.planned.iter().map(view).collect()
     }

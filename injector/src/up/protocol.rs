@@ -172,6 +172,8 @@ pub struct View {
 pub struct GatewayView {
     /// Its name.
     pub name: String,
+    /// The namespaces of its Gateway objects.
+    pub namespaces: Vec<String>,
     /// Its URLs on this machine.
     pub urls: Vec<String>,
     /// Its ports, by the port inside.

@@ -201,7 +201,7 @@ mod tests {
 
         let run = folder.path().join("run");
         let owned = Owned::create(Some(&run)).unwrap();
-        std::fs::write(owned.dir.applied().join("000001-applied.yaml"), "").unwrap();
+        std::fs::write(owned.dir.applied().join("objects.json"), "").unwrap();
         assert!(Owned::create(Some(&run)).unwrap_err().to_string().contains("another weir up uses"));
         owned.remove();
         let again = Owned::create(Some(&run)).unwrap();

@@ -28,10 +28,11 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use weir_mesh::finding::{Finding, Severity};
 use weir_mesh::mesh;
 
-/// How often the user is told what is still missing.
+/// How often the user is told what is still missing, and what failed is tried again.
 const REMIND: Duration = Duration::from_secs(10);
 /// From the last pod's readiness until every Envoy knows of it.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -98,6 +99,8 @@ struct Runner {
     control_plane: bool,
     complete: Option<Instant>,
     ready: bool,
+    /// Why the last step failed: then the next event repeats it.
+    trouble: Option<String>,
 }
 
 impl Runner {
@@ -107,15 +110,13 @@ impl Runner {
         let (say, said) = mpsc::unbounded_channel();
         let zones = config.zones.iter().filter_map(|zone| zone.parse().ok()).collect();
         let options = plan::Options { zones, images: config.images.clone() };
-        // Whether the modules are built is said once, by the control plane's start.
-        let modules = modules::NAMES.into_iter().map(|name| (name.to_string(), dir.modules().join(format!("{name}.wasm")))).collect();
         let own = Sources(config.paths.clone());
         let sources = Sources(own.0.iter().cloned().chain([dir.applied()]).collect());
         let (names, resolved) = watch::channel(dns::Names::default());
         dns::serve(resolved).await?;
         let shared = Arc::new(Shared { config, dir: dir.clone(), network, say, changed: Arc::new(Notify::new()) });
         let (seen, shown) = watch::channel(Seen::default());
-        let mesh = mesh::Options { domain: DOMAIN.into(), modules };
+        let mesh = mesh::Options { domain: DOMAIN.into(), modules: modules::all() };
         let applied = Arc::new(Mutex::new(Applied::new(&dir, own, mesh.clone())));
         let control = Control { shared: shared.clone(), seen: shown, applied: applied.clone(), runtime: tokio::runtime::Handle::current() };
         control::listen(control)?;
@@ -143,6 +144,7 @@ impl Runner {
             control_plane: false,
             complete: None,
             ready: false,
+            trouble: None,
         })
     }
 
@@ -170,27 +172,38 @@ impl Runner {
         tokio::pin!(answers);
         let mut live = live::follow(self.seen.subscribe());
         let mut remind = tokio::time::interval_at((Instant::now() + REMIND).into(), REMIND);
+        remind.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some((ToRunner::Listener { gateway, port }, files)) => self.listener(&gateway, port, files)?,
+                    Some((ToRunner::Listener { gateway, port }, files)) => self.listener(&gateway, port, files),
                     Some((ToRunner::Config(_), _)) => {}
                     Some((ToRunner::End, _)) | None => break,
                 },
-                Some(()) = changes.recv() => self.follow_files()?,
-                () = shared.changed.notified() => self.follow_pods()?,
+                Some(()) = changes.recv() => self.follow(Runner::follow_files),
+                () = shared.changed.notified() => self.follow(Runner::follow_pods),
                 Some(line) = self.said.recv() => self.line(line),
                 () = &mut answers, if !self.control_plane => {
                     self.control_plane = true;
-                    self.follow_pods()?;
+                    self.follow(Runner::follow_pods);
                 }
                 () = settled(self.complete), if !self.ready => self.become_ready(),
-                _ = remind.tick(), if !self.ready => self.remind(),
+                _ = remind.tick(), if !self.ready || self.trouble.is_some() => self.remind(),
                 Some(line) = live.recv(), if self.ready => self.send(&ToOuter::Live(line)),
             }
         }
         self.farewell(&control_plane).await;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Takes a step. One that fails, such as on a full disk, ends nothing: it is said once, and all is tried again.
+    fn follow(&mut self, step: fn(&mut Runner) -> Result<()>) {
+        let step = if self.trouble.is_some() { Runner::follow_files } else { step };
+        let trouble = step(self).err().map(|error| format!("{error:#}"));
+        if let Some(trouble) = trouble.iter().find(|_| trouble != self.trouble) {
+            self.line(format!("{trouble}; it is tried again"));
+        }
+        self.trouble = trouble;
     }
 
     /// Reads the files and plans anew.
@@ -210,7 +223,8 @@ impl Runner {
         };
         self.tell(findings.iter().map(text).chain(self.plan.notes.clone()).collect());
         self.addresses = cluster::addresses(&self.plan.services, &self.addresses, &mut self.service_ips);
-        self.files.write(&self.shared.dir, "addresses.yaml", cluster::address_objects(&self.plan.services, &self.addresses))?;
+        let addresses = cluster::address_objects(&self.plan.services, &self.addresses);
+        let written = self.files.write(&self.shared.dir, "addresses.yaml", addresses);
         let (closed, wanted) = self.gateways.follow(&self.plan.gateways);
         for (gateway, port) in closed {
             self.send(&ToOuter::Closed { gateway, port });
@@ -218,7 +232,8 @@ impl Runner {
         for (gateway, port) in wanted {
             self.send(&ToOuter::Bind { gateway, port });
         }
-        self.follow_pods()
+        let done = self.follow_pods();
+        written.and(done)
     }
 
     /// Starts and ends pods, and shows the others what there is now.
@@ -229,9 +244,10 @@ impl Runner {
             .iter()
             .map(|(pod, status)| Running { name: &pod.identity.name, pod: &pod.identity.plan, ready: status.ready, leaving: pod.leaving() })
             .collect();
+        let mut done = Ok(());
         for step in reconcile::steps(&self.plan.pods, &running) {
             match step {
-                Step::Start(name, plan) => self.start(name, *plan)?,
+                Step::Start(name, plan) => done = self.start(name, *plan).and(done),
                 Step::End(namespace, name) => {
                     if let Some(pod) = self.pods.get(&(namespace, name)) {
                         pod.remove();
@@ -239,7 +255,7 @@ impl Runner {
                 }
             }
         }
-        self.files.write(&self.shared.dir, "pods.yaml", cluster::pod_objects(self.pods.values().map(Arc::as_ref)))?;
+        let written = self.files.write(&self.shared.dir, "pods.yaml", cluster::pod_objects(self.pods.values().map(Arc::as_ref)));
         let pods: Vec<_> = self.pods.values().map(Arc::as_ref).collect();
         self.names.send_replace(Arc::new(cluster::names(&self.plan.services, &self.addresses, &pods)));
         self.gateways.follow_pods(&pods);
@@ -251,7 +267,7 @@ impl Runner {
         });
         self.look_for_all();
         self.tell_gateways();
-        Ok(())
+        done.and(written)
     }
 
     fn start(&mut self, name: String, plan: plan::Pod) -> Result<()> {
@@ -262,10 +278,12 @@ impl Runner {
         Ok(())
     }
 
-    fn listener(&mut self, gateway: &str, port: u16, files: Vec<OwnedFd>) -> Result<()> {
-        let Some(listener) = files.into_iter().next() else { return Ok(()) };
-        self.gateways.open(gateway, port, listener)?;
-        self.follow_pods()
+    fn listener(&mut self, gateway: &str, port: u16, files: Vec<OwnedFd>) {
+        let Some(listener) = files.into_iter().next() else { return };
+        if let Err(error) = self.gateways.open(gateway, port, listener) {
+            self.line(format!("port {port} of gateway {gateway} outside: {error:#}"));
+        }
+        self.follow(Runner::follow_pods);
     }
 
     fn service_view(&self, service: &plan::Service) -> ServiceView {

@@ -2,7 +2,8 @@
 
 use super::mesh::{Mesh, Process, eventually, line};
 use super::{deployment, service};
-use std::io::BufReader;
+use std::io::{BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -105,6 +106,32 @@ metadata: {name: b}
     eventually(Duration::from_secs(5), "an unused port is told", || {
         mesh.said().contains(&format!("no Gateway uses --gateway-port {port}\n"))
     });
+}
+
+#[test]
+fn a_request_that_is_not_understood_is_answered() {
+    let mesh = Mesh::start(&deployment("web", "v1", 1), &[]);
+    let mut stream = UnixStream::connect(mesh.run_dir().join("control.sock")).unwrap();
+    stream.write_all(b"{\"files\":0,\"message\":\"Dance\"}\n").unwrap();
+    let answer = line(&mut BufReader::new(stream));
+    assert!(answer.contains("Failed") && answer.contains("Dance"), "{answer}");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_ends_nothing() {
+    let web = deployment("web", "v1", 1);
+    let mesh = Mesh::start(&web, &[]);
+    let (cluster, away) = (mesh.run_dir().join("cluster"), mesh.run_dir().join("away"));
+    std::fs::rename(&cluster, &away).unwrap();
+    mesh.edit(&(web.clone() + &deployment("more", "v1", 1) + &service("more").replace("clusterIP: None, ", "")));
+    eventually(Duration::from_secs(5), "the error is told", || mesh.said().contains("addresses.yaml"));
+    std::fs::rename(&away, &cluster).unwrap();
+    mesh.does(&["stop", "web-0"]);
+    let written = |name: &str| std::fs::read_to_string(cluster.join(name)).unwrap();
+    eventually(Duration::from_secs(5), "it is tried again", || {
+        written("addresses.yaml").contains("\"more\"") && written("pods.yaml").contains("more-0")
+    });
+    mesh.becomes("more-0", "Ready");
 }
 
 #[test]

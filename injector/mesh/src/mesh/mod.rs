@@ -29,8 +29,17 @@ pub const ROOT_NAMESPACE: &str = "istio-system";
 pub struct Options {
     /// The DNS domain, usually `cluster.local`.
     pub domain: String,
-    /// The modules of this release: `weir-canary` and `weir-locality`, each to a file that the proxies can read.
-    pub modules: BTreeMap<String, PathBuf>,
+    /// The modules of this release by name: `weir-canary` and `weir-locality`.
+    pub modules: BTreeMap<String, Module>,
+}
+
+/// A module of this release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// Where the proxies read it.
+    pub file: PathBuf,
+    /// The file's digest in hexadecimal digits; none where it is not known.
+    pub sha256: Option<String>,
 }
 
 /// The whole mesh. All names of hosts are full names.

@@ -94,7 +94,7 @@ pub(super) fn build(objects: &Objects, options: &Options, findings: &mut Vec<Fin
         if let Kind::WasmPlugin(plugin) = &object.kind {
             match resolve(object, plugin, options) {
                 Ok(plugin) => plugins.push((object.meta.creation_timestamp.clone(), plugin)),
-                Err(message) => findings.push(object.finding(Severity::Warning, None, "spec.url", message)),
+                Err((severity, field, message)) => findings.push(object.finding(severity, None, field, message)),
             }
         }
     }
@@ -106,18 +106,13 @@ pub(super) fn build(objects: &Objects, options: &Options, findings: &mut Vec<Fin
     plugins.into_iter().map(|(_, plugin)| plugin).collect()
 }
 
-fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Plugin, String> {
+/// Why a plugin has no effect: how bad that is, in which field, and what to do.
+type Fault = (Severity, &'static str, String);
+
+fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Plugin, Fault> {
     let name = module_name(&plugin.url);
     let own = own_policy(plugin).and_then(Result::ok);
-    let module = match (&own, plugin.url.strip_prefix("file://")) {
-        (Some(_), _) => options
-            .modules
-            .get(name)
-            .cloned()
-            .ok_or_else(|| format!("the module {name} is missing, so the plugin has no effect: run `make wasm`"))?,
-        (None, Some(path)) => path.into(),
-        (None, None) => return Err("Weir reads modules from file:// only; the plugin has no effect".into()),
-    };
+    let module = module(name, own.is_some(), plugin, options)?;
     let modes: Vec<Mode> = plugin.matches.iter().map(|selector| selector.mode).collect();
     let concerns =
         |mode: Mode| modes.is_empty() || modes.iter().any(|own| *own == mode || matches!(own, Mode::ClientAndServer | Mode::Undefined));
@@ -138,6 +133,24 @@ fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Pl
         }),
         object: object.key.to_string(),
     })
+}
+
+/// The file of a plugin's module.
+fn module(name: &str, is_own: bool, plugin: &WasmPlugin, options: &Options) -> Result<PathBuf, Fault> {
+    let without_effect = |message: String| (Severity::Warning, "spec.url", message);
+    if !is_own {
+        let path = plugin.url.strip_prefix("file://").map(PathBuf::from);
+        return path.ok_or_else(|| without_effect("Weir reads modules from file:// only; the plugin has no effect".into()));
+    }
+    let missing = || without_effect(format!("the module {name} is missing, so the plugin has no effect: run `make wasm`"));
+    let module = options.modules.get(name).ok_or_else(missing)?;
+    match &module.sha256 {
+        Some(sha256) if !plugin.sha256.is_empty() && !plugin.sha256.eq_ignore_ascii_case(sha256) => {
+            let message = format!("the module {name} has the digest {sha256}, not {}, so the plugin has no effect", plugin.sha256);
+            Err((Severity::Error, "spec.sha256", message))
+        }
+        _ => Ok(module.file.clone()),
+    }
 }
 
 #[cfg(test)]

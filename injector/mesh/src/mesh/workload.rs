@@ -45,6 +45,23 @@ impl Locality {
         Locality { region: part(), zone: part(), sub_zone: part() }
     }
 
+    /// Where a pod with these labels runs. Istio's order: the pod's own label, else region and zone, which Kubernetes 1.35 copies from
+    /// the node to the pod. A label's value cannot hold `/`, so Istio writes `region.zone.subzone` there.
+    pub fn of(labels: &BTreeMap<String, String>) -> Locality {
+        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        // Before Kubernetes 1.17 the labels had other names.
+        let place = |part: &str| match label(&format!("topology.kubernetes.io/{part}")) {
+            empty if empty.is_empty() => label(&format!("failure-domain.beta.kubernetes.io/{part}")),
+            found => found,
+        };
+        for name in ["topology.istio.io/locality", "istio-locality"] {
+            if let Some(text) = labels.get(name).filter(|text| !text.is_empty()) {
+                return Locality::parse(&if text.contains('/') { text.clone() } else { text.replace('.', "/") });
+            }
+        }
+        Locality { region: place("region"), zone: place("zone"), sub_zone: label("topology.istio.io/subzone") }
+    }
+
     /// `region/zone`: how the locality filter names a zone.
     pub fn zone_name(&self) -> String {
         format!("{}/{}", self.region, self.zone)
@@ -83,22 +100,5 @@ fn of_pod(pod: &Pod, name: &str, namespace: &str) -> Option<Workload> {
     let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let ports = pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.ports.iter().flatten());
     let named_ports = ports.filter_map(|port| Some((port.name.clone()?, u16::try_from(port.container_port).ok()?))).collect();
-    Some(Workload { name: name.into(), namespace: namespace.into(), locality: locality(&labels), labels, address, ready, named_ports })
-}
-
-/// Istio's order: the pod's own label, else region and zone, which Kubernetes 1.35 copies from the node to the pod.
-/// A label's value cannot hold `/`, so Istio writes `region.zone.subzone` there.
-fn locality(labels: &BTreeMap<String, String>) -> Locality {
-    let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-    // Before Kubernetes 1.17 the labels had other names.
-    let place = |part: &str| match label(&format!("topology.kubernetes.io/{part}")) {
-        empty if empty.is_empty() => label(&format!("failure-domain.beta.kubernetes.io/{part}")),
-        found => found,
-    };
-    for name in ["topology.istio.io/locality", "istio-locality"] {
-        if let Some(text) = labels.get(name).filter(|text| !text.is_empty()) {
-            return Locality::parse(&if text.contains('/') { text.clone() } else { text.replace('.', "/") });
-        }
-    }
-    Locality { region: place("region"), zone: place("zone"), sub_zone: label("topology.istio.io/subzone") }
+    Some(Workload { name: name.into(), namespace: namespace.into(), locality: Locality::of(&labels), labels, address, ready, named_ports })
 }

@@ -1,10 +1,11 @@
 //! Objects written down between two readings, each with where its user wrote it: so that a last good state outlives its reader,
 //! and what is found about an object names the user's own file and line.
 
-use super::{Object, Positions};
+use super::parse::api_version;
+use super::{Key, Object, Positions};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::path::PathBuf;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// How such a text begins, and no manifest.
 const BEGIN: &str = "{\"kept\":[";
@@ -40,6 +41,15 @@ impl From<&Object> for Kept {
 }
 
 impl Kept {
+    /// What removes the object of a key from the files before `source`.
+    pub fn removal(key: &Key, source: &Path) -> Kept {
+        let Key { kind, namespace, name } = key;
+        // Any time will do: the file's place says since when.
+        let metadata = json!({"name": name, "namespace": namespace, "deletionTimestamp": "2000-01-01T00:00:00Z"});
+        let object = json!({"apiVersion": api_version(kind), "kind": kind, "metadata": metadata});
+        Kept { source: source.into(), file: source.into(), positions: Vec::new(), object }
+    }
+
     pub(super) fn positions(&self) -> Positions {
         self.positions.iter().map(|(path, line, column)| (path.clone(), (*line, *column))).collect()
     }
@@ -89,6 +99,31 @@ mod tests {
         let shown: Vec<_> = read(&[file("state", &text)]).findings.iter().map(ToString::to_string).collect();
         let expected = "a.yaml:5:23: warning [IST0106] DestinationRule default/d spec.hots: ";
         assert!(shown.len() == 1 && shown[0].starts_with(expected), "{shown:?}");
+    }
+
+    #[test]
+    fn a_removal_removes_the_object_of_any_kind() {
+        for (version, kind) in [
+            ("v1", "Namespace"),
+            ("v1", "Service"),
+            ("v1", "Pod"),
+            ("apps/v1", "Deployment"),
+            ("networking.k8s.io/v1", "IPAddress"),
+            ("networking.istio.io/v1beta1", "Gateway"),
+            ("networking.istio.io/v1alpha3", "VirtualService"),
+            ("networking.istio.io/v1", "DestinationRule"),
+            ("extensions.istio.io/v1alpha1", "WasmPlugin"),
+        ] {
+            // Without what its kind needs: a removal removes that too.
+            let object = file(
+                "a.yaml",
+                &format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x, deletionTimestamp: '2026-01-01T00:00:00Z'}}\n"),
+            );
+            let deleted = read(&[object]).deleted;
+            let removals = keep(deleted.iter().map(|key| Kept::removal(key, "b".as_ref()))).unwrap();
+            let again = read(&[file("b", &removals)]);
+            assert_eq!((again.findings, again.deleted.len(), again.deleted), (vec![], 1, deleted), "{kind}");
+        }
     }
 
     #[test]

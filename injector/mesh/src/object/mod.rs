@@ -27,11 +27,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One file's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// The file, as the user named it.
     pub path: PathBuf,
@@ -105,15 +105,15 @@ pub struct Read {
     pub deleted: BTreeSet<Key>,
     /// Objects of kinds that Weir does not read.
     pub ignored: Vec<String>,
-    /// The files in their order: later ones override earlier ones.
+    /// The files, and files and folders that cannot be read, in their order: later ones override earlier ones.
     pub files: Vec<PathBuf>,
 }
 
 /// An object, or a whole file, that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// A part of the file is no YAML, or the file or folder cannot be read: all its objects that were not read keep their last good
-    /// state.
+    /// A part of the file is no YAML or an object without a name, or the file or folder cannot be read: all its objects that were not
+    /// read keep their last good state.
     File(PathBuf),
     /// The object is not valid.
     Object(Key),
@@ -164,8 +164,9 @@ impl Objects {
     /// The state after a reading: its objects, and of what it rejected the last good state, if there was one. A last good
     /// state stands where its file stands: it gives way to a later file's object, not to an earlier one's.
     pub fn update(&self, read: Read) -> Objects {
-        let order: BTreeMap<&PathBuf, usize> = read.files.iter().enumerate().map(|(i, path)| (path, i)).collect();
-        let place = |object: &Object| order.get(&object.source).copied();
+        let order: BTreeMap<&Path, usize> = read.files.iter().enumerate().map(|(i, path)| (path.as_path(), i)).collect();
+        // A file in a folder that cannot be read has the folder's place.
+        let place = |object: &Object| object.source.ancestors().find_map(|path| order.get(path).copied());
         let mut by_key: BTreeMap<Key, Arc<Object>> =
             read.objects.into_iter().map(|object| (object.key.clone(), Arc::new(object))).collect();
         let is_rejected = |key: &Key, object: &Object| {

@@ -10,27 +10,31 @@ use serde_json::Value;
 /// Kubernetes' schema is k8s-openapi's to know: its unknown fields are not reported.
 const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
 
+/// Each kind that Weir reads: its group and the group's versions, the newest first.
+const KINDS: [(&str, &str, &[&str]); 9] = [
+    ("Namespace", "", &["v1"]),
+    ("Service", "", &["v1"]),
+    ("Pod", "", &["v1"]),
+    ("Deployment", "apps", &["v1"]),
+    ("IPAddress", "networking.k8s.io", &["v1"]),
+    ("Gateway", "networking.istio.io", &["v1", "v1beta1", "v1alpha3"]),
+    ("VirtualService", "networking.istio.io", &["v1", "v1beta1", "v1alpha3"]),
+    ("DestinationRule", "networking.istio.io", &["v1", "v1beta1", "v1alpha3"]),
+    ("WasmPlugin", "extensions.istio.io", &["v1alpha1"]),
+];
+
 /// The kind, if it is one that Weir reads in that version.
 pub(super) fn known_kind(api_version: &str, kind: &str) -> Option<&'static str> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    let known = match (group, kind) {
-        ("", "Namespace") => "Namespace",
-        ("", "Service") => "Service",
-        ("", "Pod") => "Pod",
-        ("apps", "Deployment") => "Deployment",
-        ("networking.k8s.io", "IPAddress") => "IPAddress",
-        ("networking.istio.io", "Gateway") => "Gateway",
-        ("networking.istio.io", "VirtualService") => "VirtualService",
-        ("networking.istio.io", "DestinationRule") => "DestinationRule",
-        ("extensions.istio.io", "WasmPlugin") => "WasmPlugin",
-        _ => return None,
-    };
-    let versions: &[&str] = match group {
-        "networking.istio.io" => &["v1", "v1beta1", "v1alpha3"],
-        "extensions.istio.io" => &["v1alpha1"],
-        _ => &["v1"],
-    };
-    versions.contains(&version).then_some(known)
+    let is_it = |(known, of, versions): &&(&str, &str, &[&str])| *known == kind && *of == group && versions.contains(&version);
+    KINDS.iter().find(is_it).map(|(known, ..)| *known)
+}
+
+/// The `apiVersion` of a kind that Weir reads.
+pub(super) fn api_version(kind: &str) -> String {
+    let (group, version) =
+        KINDS.iter().find(|(known, ..)| *known == kind).map_or(("", ""), |(_, group, versions)| (group, versions.first().unwrap_or(&"")));
+    if group.is_empty() { version.to_string() } else { format!("{group}/{version}") }
 }
 
 /// The object's metadata and contents; none when a field has the wrong type.

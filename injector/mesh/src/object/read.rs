@@ -93,6 +93,8 @@ impl Reader {
         let Some(known) = known_kind(&api_version, &kind) else {
             if !api_version.is_empty() && !kind.is_empty() {
                 self.ignored.push(shown(&kind, &text("/metadata/namespace"), &text("/metadata/name")));
+            } else {
+                self.rejected.push(Rejected::File(source.to_path_buf()));
             }
             self.unknown_kind(&place, &api_version, &kind);
             return;
@@ -105,8 +107,16 @@ impl Reader {
         let key = Key { kind: known, namespace, name: text("/metadata/name") };
         let mut problems = Problems { key: &key, place: &place, positions: &positions, found: Vec::new() };
         validate::key(&key, &mut problems);
+        let is_known = problems.found.is_empty();
         let parsed = parse(known, &api_version, value.clone(), &mut problems);
         let rejected = problems.found.iter().any(|finding| finding.severity == Severity::Error);
+        if !is_known {
+            // Which object this was is not known, nor whether the file holds it elsewhere.
+            problems.found.iter_mut().for_each(|finding| finding.object.clear());
+            self.findings.append(&mut problems.found);
+            self.rejected.push(Rejected::File(source.to_path_buf()));
+            return;
+        }
         self.findings.append(&mut problems.found);
         match parsed {
             Some((meta, kind)) if !rejected => {

@@ -39,8 +39,25 @@ pub(super) fn verdict(kind: &str, path: &str) -> (Severity, &'static str) {
         (Severity::Error, message)
     } else if WITHOUT_EFFECT.iter().any(holds) {
         (Severity::Warning, "Weir does not do this yet; it has no effect")
+    } else if selects(kind, &path) {
+        (
+            Severity::Error,
+            "Weir does not know this field, and without it the object would hold for more than its author wants: check its spelling",
+        )
     } else {
         (Severity::Warning, "Weir does not know this field; it has no effect: check its spelling")
+    }
+}
+
+/// Whether a field stands where only what narrows stands: in a match, a subset, a selector.
+fn selects(kind: &str, path: &str) -> bool {
+    let is_below = |parents: &[&str]| parents.iter().any(|parent| path.starts_with(parent));
+    match kind {
+        "VirtualService" => is_below(&["spec.http.match.", "spec.tcp.match.", "spec.tls.match."]),
+        // Not its policy.
+        "DestinationRule" => path.strip_prefix("spec.subsets.").is_some_and(|field| !field.contains('.')),
+        "WasmPlugin" => is_below(&["spec.selector.", "spec.match."]),
+        _ => false,
     }
 }
 
@@ -65,6 +82,15 @@ mod tests {
             ("VirtualService", "spec.tls", Warning, false),
             ("DestinationRule", "spec.subsets[0].trafficPolicy.portLevelSettings[1].tls", Warning, false),
             ("Gateway", "spec.servers[0].tls.minProtocolVersion", Warning, false),
+            ("VirtualService", "spec.http[0].match[0].statPrefix", Warning, false),
+            ("VirtualService", "spec.http[0].match[0].uris", Error, true),
+            ("VirtualService", "spec.http[0].match[0].headers.user.exakt", Error, true),
+            ("VirtualService", "spec.tcp[0].match[1].ports", Error, true),
+            ("DestinationRule", "spec.subsets[0].lables", Error, true),
+            ("DestinationRule", "spec.subsets[0].trafficPolicy.loadBalanser", Warning, true),
+            ("WasmPlugin", "spec.selector.matchLables", Error, true),
+            ("WasmPlugin", "spec.match[0].modes", Error, true),
+            ("WasmPlugin", "spec.priorities", Warning, true),
             ("Gateway", "spec.workloadSelector", Warning, true),
             ("VirtualService", "spec.http[0].tls", Warning, true),
             ("VirtualService", "spec.http[0].corsPolicies", Warning, true),

@@ -11,9 +11,8 @@ use envoy_types::pb::envoy::config::route::v3::{Route, RouteAction, RouteConfigu
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use prost::{Message, Name};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use weir_mesh::finding::Finding;
-use weir_mesh::mesh::{self, Mesh, Options};
+use weir_mesh::mesh::{self, Mesh, Module, Options};
 use weir_mesh::node::{Node, Role};
 use weir_mesh::object::{self, Objects, SourceFile};
 use weir_mesh::snapshot::{self, Snapshot, Type};
@@ -25,7 +24,8 @@ pub fn read(files: &[&str]) -> object::Read {
 }
 
 pub fn options() -> Options {
-    let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), PathBuf::from(format!("/modules/{name}.wasm"))));
+    let module = |name: &str| Module { file: format!("/modules/{name}.wasm").into(), sha256: Some("00ab".into()) };
+    let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), module(name)));
     Options { domain: "cluster.local".into(), modules: modules.into() }
 }
 

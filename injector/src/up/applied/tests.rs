@@ -1,10 +1,13 @@
 use super::*;
+use crate::files::state::State;
+use serde_json::json;
 use tempfile::TempDir;
 
 /// The layer over one file of the user, and what the control plane reads.
 struct Run {
     folder: TempDir,
     applied: Applied,
+    control_plane: Objects,
 }
 
 fn file(name: &str, text: &str) -> Vec<SourceFile> {
@@ -34,24 +37,48 @@ impl Run {
         std::fs::create_dir(dir.applied()).unwrap();
         let sources = Sources(vec![folder.path().join("mine.yaml")]);
         let options = Options { domain: "cluster.local".into(), modules: Default::default() };
-        let mut run = Run { applied: Applied::new(&dir, sources, options), folder };
+        let mut run = Run { applied: Applied::new(&dir, sources, options), folder, control_plane: Objects::default() };
         assert_eq!(run.edit(text), [""; 0]);
         run
     }
 
     fn edit(&mut self, text: &str) -> Vec<String> {
+        self.write(text);
+        self.follow()
+    }
+
+    fn write(&self, text: &str) {
         std::fs::write(self.folder.path().join("mine.yaml"), text).unwrap();
+    }
+
+    /// What the runner says when it sees a change; the control plane sees it too.
+    fn follow(&mut self) -> Vec<String> {
+        self.tell_control_plane();
         let said = self.applied.follow().unwrap().1;
+        self.tell_control_plane();
         let here = format!("{}/", self.folder.path().display());
         said.into_iter().map(|line| line.replace(&here, "")).collect()
     }
 
+    /// It may have started again since.
+    fn tell_control_plane(&mut self) {
+        let mut sources = self.applied.sources.clone();
+        sources.0.push(self.applied.path.clone());
+        let state = State::within(&self.folder.path().join("state")).unwrap();
+        state.save(&self.control_plane).unwrap();
+        self.control_plane = state.load().0.update(sources.read().read());
+    }
+
     fn apply(&mut self, text: &str) -> Answer {
-        self.applied.apply(&file("steps/1.yaml", text)).unwrap()
+        let answer = self.applied.apply(&file("steps/1.yaml", text)).unwrap();
+        assert_eq!(self.follow(), [""; 0], "of what is asked for the answer says enough");
+        answer
     }
 
     fn delete(&mut self, text: &str) -> Answer {
-        self.applied.delete(&file("steps/1.yaml", text)).unwrap()
+        let answer = self.applied.delete(&file("steps/1.yaml", text)).unwrap();
+        assert_eq!(self.follow(), [""; 0], "of what is asked for the answer says enough");
+        answer
     }
 
     /// Names and ports, for the runner and for the control plane alike.
@@ -60,11 +87,7 @@ impl Run {
             let port = |object: &Object| object.value.pointer("/spec/ports/0/port").cloned().unwrap_or_default();
             objects.iter().map(|object| format!("{} {}", object.key.name, port(object))).collect::<Vec<_>>()
         };
-        let mut sources = self.applied.sources.clone();
-        sources.0.push(self.applied.path.clone());
-        let read = read(&sources.read().files);
-        assert!(read.findings.is_empty(), "{:?}", read.findings);
-        let control_plane = shown(&Objects::default().update(read));
+        let control_plane = shown(&self.control_plane);
         assert_eq!(shown(&self.applied.in_force()), control_plane);
         control_plane
     }
@@ -99,9 +122,80 @@ fn the_newest_write_counts() {
     );
     assert_eq!(run.objects(), ["a 3", "b 3", "c 3", "d 2"]);
 
-    std::fs::write(run.folder.path().join("mine.yaml"), service("a", "4")).unwrap();
+    run.write(&service("a", "4"));
     assert_eq!(run.apply(&service("a", "5")), done(&["Service n/a applied"]), "an edit that nobody has read yet is older");
     assert_eq!(run.objects(), ["a 5", "d 2"]);
+}
+
+#[test]
+fn what_is_deleted_goes_also_where_its_file_holds_no_good_state_of_it() {
+    let mut run = Run::new(&service("a", "x"));
+    assert_eq!(run.apply(&service("a", "2")), done(&["Service n/a applied"]));
+    assert_eq!(run.objects(), ["a 2"]);
+    assert_eq!(run.delete(&service("a", "2")), done(&["Service n/a deleted"]));
+    assert_eq!(run.objects(), [""; 0]);
+}
+
+#[test]
+fn what_is_applied_counts_also_where_it_is_the_last_good_state_of_a_broken_file() {
+    for broken in ["a: [", &service("a", "x")] {
+        let mut run = Run::new(&service("a", "1"));
+        run.apply(&service("a", "2"));
+        assert_eq!(run.edit(broken), [""; 0]);
+        assert_eq!(run.apply(&service("a", "1")), done(&["Service n/a applied"]));
+        assert_eq!(run.objects(), ["a 1"], "{broken}");
+        assert_eq!(run.edit(&service("a", "1")), [""; 0], "nothing to say of what is the same");
+        assert_eq!(run.edit(&service("a", "3")), [""; 0], "it is the file's again");
+        assert_eq!(run.objects(), ["a 3"], "{broken}");
+    }
+}
+
+#[test]
+fn what_is_removed_from_its_file_goes() {
+    let all = service("a", "1") + &service("b", "1") + &service("c", "1");
+    let mut run = Run::new(&all);
+    run.apply(&service("a", "2"));
+    run.delete(&service("b", "1"));
+    run.write(&service("c", "1"));
+    run.applied.apply(&file("steps/1.yaml", &service("d", "1"))).unwrap();
+    assert_eq!(run.edit(&all), [""; 0], "a file that was being written a moment ago");
+    assert_eq!(run.objects(), ["a 2", "c 1", "d 1"]);
+
+    assert_eq!(run.edit(&service("c", "1")), ["Service n/a was removed from mine.yaml, and with it what `weir apply` made of it"]);
+    assert_eq!(run.objects(), ["c 1", "d 1"]);
+    assert_eq!(run.edit(&all), [""; 0]);
+    assert_eq!(run.objects(), ["a 1", "b 1", "c 1", "d 1"]);
+
+    run.apply(&service("a", "2"));
+    run.write(&service("c", "1"));
+    assert_eq!(run.apply(&service("a", "3")), done(&["Service n/a applied"]), "a removal that nobody has read yet is older");
+    assert_eq!(run.objects(), ["a 3", "c 1", "d 1"]);
+}
+
+#[test]
+fn a_source_that_goes_is_named_once() {
+    let mut run = Run::new(&service("a", "1"));
+    for _ in 0..2 {
+        std::fs::remove_file(run.folder.path().join("mine.yaml")).unwrap();
+        assert_eq!(run.follow(), ["mine.yaml: there is no such file or folder any more"]);
+        assert_eq!(run.follow(), [""; 0]);
+        assert_eq!(run.objects(), [""; 0]);
+        assert_eq!(run.edit(&service("a", "1")), [""; 0]);
+        assert_eq!(run.objects(), ["a 1"]);
+    }
+}
+
+#[test]
+fn with_a_namespace_goes_all_that_is_in_it() {
+    let namespace = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n";
+    let mut run = Run::new(&(service("a", "1") + &service("b", "1").replace("namespace: n", "namespace: other") + namespace));
+    run.apply(&service("c", "1"));
+    let gone = ["Namespace n deleted", "Service n/a deleted", "Service n/c deleted"];
+    assert_eq!(run.delete(&(service("a", "1") + namespace)), done(&gone));
+    assert_eq!(run.objects(), ["b 1"]);
+    assert_eq!(run.delete(namespace), failed(&["Namespace n: not found"]));
+    run.apply(&service("c", "1"));
+    assert_eq!(run.delete(namespace), done(&["Service n/c deleted"]), "no manifest needs to name a namespace");
 }
 
 #[test]
@@ -116,6 +210,8 @@ fn what_is_rejected_is_refused_and_the_rest_applied() {
         assert!(run.apply(text).failed[0].starts_with("steps/1.yaml:1:"));
         assert!(run.delete(text).failed[0].starts_with("steps/1.yaml:1:"));
     }
+    let nameless = service("", "1");
+    assert_eq!(run.delete(&nameless), failed(&["steps/1.yaml:4:16: error [IST0106] metadata.name: the object needs a name"]));
     assert_eq!(run.apply("# nothing\n"), failed(&["no objects in it"]));
     assert_eq!(run.objects(), ["a 1", "b 2"]);
     assert_eq!(run.delete(rule), failed(&["DestinationRule default/d: not found"]));

@@ -18,6 +18,8 @@ const DEFAULT: [(&str, &str); 2] = [("app", "istio-ingressgateway"), ("istio", "
 pub struct Gateway {
     /// Its pods' name, without their numbers.
     pub name: String,
+    /// The namespaces of its Gateway objects.
+    pub namespaces: BTreeSet<String>,
     /// Which pods it is; no other gateway of a plan has the same.
     pub selector: Labels,
     /// Its ports that are served, with the hosts served there.
@@ -46,6 +48,7 @@ pub fn plan(objects: &Objects, options: &Options, services: &[(Service, ServiceS
         {
             let selector = selector_of(&spec.selector, pods);
             let gateway = gateways.entry(selector).or_default();
+            gateway.namespaces.insert(object.key.namespace.clone());
             spec.servers.iter().for_each(|server| gateway.add(server));
         }
     }
@@ -128,7 +131,7 @@ fn pod(name: &str, selector: &Labels, options: &Options) -> Pod {
         proxy_ports: Vec::new(),
         labels: selector.clone(),
         annotations: Labels::new(),
-        zone: zone::of(&Labels::new(), &Default::default(), 0, &options.zones),
+        zone: zone::of(&Labels::new(), 0, &options.zones),
         service_account: name.into(),
         containers: Vec::new(),
         grace: Duration::from_secs(5),

@@ -176,7 +176,7 @@ impl Planner<'_> {
     fn pod(&self, slot: String, replica: usize, meta: &ObjectMeta, spec: &PodSpec, notes: &mut Vec<String>) -> Pod {
         let labels = meta.labels.clone().unwrap_or_default();
         let annotations = meta.annotations.clone().unwrap_or_default();
-        let zone = zone::of(&labels, spec, replica, &self.options.zones);
+        let zone = zone::of(&labels, replica, &self.options.zones);
         let selecting: Vec<_> = self
             .services
             .iter()

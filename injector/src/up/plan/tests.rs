@@ -130,7 +130,7 @@ spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: ht
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
-metadata: {name: canary}
+metadata: {name: canary, namespace: demo}
 spec:
   selector: {istio: ingressgateway}
   servers:
@@ -142,7 +142,9 @@ spec:
     let port = |target, http, hosts: &[&str]| Port { target, http, hosts: hosts.iter().map(ToString::to_string).collect() };
     let ports = [(80, port(80, true, &["*", "canary.localhost"])), (9000, port(9000, false, &["*"]))].into();
     let unserved = ["port 443: HTTPS is not served yet".to_string()].into();
-    assert_eq!(plan.gateways, [gateway::Gateway { name: "istio-ingressgateway".into(), selector: default_gateway(), ports, unserved }]);
+    let namespaces = ["default".to_string(), "demo".to_string()].into();
+    let gateway = gateway::Gateway { name: "istio-ingressgateway".into(), namespaces, selector: default_gateway(), ports, unserved };
+    assert_eq!(plan.gateways, [gateway]);
     assert_eq!(shown(&plan), [("istio-system", "istio-ingressgateway-0", Proxy::Gateway)]);
     assert_eq!(plan.gateways[0].ports[&80].urls(8080), ["http://canary.localhost:8080/", "http://127.0.0.1:8080/"]);
     assert_eq!(plan.gateways[0].ports[&9000].urls(8081), ["127.0.0.1:8081"]);

@@ -1,14 +1,12 @@
 //! Region and zone of a pod: what a cluster's nodes would give it.
 
 use super::Labels;
-use k8s_openapi::api::core::v1::PodSpec;
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use weir_mesh::mesh::workload::Locality;
 
-/// Istio's label for a place that differs from the node's: `region.zone.subzone`.
-const LOCALITY: &str = "topology.istio.io/locality";
 /// Kubernetes' labels of nodes, which pods carry too since 1.35.
 pub const REGION: &str = "topology.kubernetes.io/region";
 /// See [`REGION`].
@@ -56,27 +54,18 @@ impl FromStr for Zone {
     }
 }
 
-/// Where a pod runs: Istio's label, else Kubernetes' label, else the node selector's zone, else the replica's turn in `zones`.
-pub fn of(labels: &Labels, spec: &PodSpec, replica: usize, zones: &[Zone]) -> Zone {
-    if let Some(locality) = labels.get(LOCALITY) {
-        // A label cannot hold a slash, so Istio reads dots as slashes there.
-        let separator = if locality.contains('/') { '/' } else { '.' };
-        let mut parts = locality.splitn(3, separator).map(str::to_string);
-        let mut next = || parts.next().unwrap_or_default();
-        return Zone { region: next(), zone: next(), subzone: next() };
+/// Where a pod runs: what its labels say to the control plane, else the replica's turn in `zones`.
+pub fn of(labels: &Labels, replica: usize, zones: &[Zone]) -> Zone {
+    let Locality { region, zone, sub_zone: subzone } = Locality::of(labels);
+    if region.is_empty() && zone.is_empty() {
+        let turn = zones.get(replica.checked_rem(zones.len()).unwrap_or(0)).cloned();
+        let turn = turn.unwrap_or_else(|| Zone { region: REGION_HERE.into(), zone: "a".into(), subzone: String::new() });
+        return Zone { subzone, ..turn };
     }
-    let selector = spec.node_selector.as_ref();
-    let asked = |name: &str| labels.get(name).or_else(|| selector?.get(name)).cloned();
-    let turn = zones.get(replica.checked_rem(zones.len()).unwrap_or(0));
-    match asked(ZONE) {
-        Some(zone) => {
-            // A zone of --zones brings its region.
-            let known = zones.iter().find(|known| known.zone == zone).map(|known| known.region.clone());
-            let region = asked(REGION).or(known).unwrap_or_else(|| REGION_HERE.into());
-            Zone { region, zone, subzone: asked(SUBZONE).unwrap_or_default() }
-        }
-        None => turn.cloned().unwrap_or_else(|| Zone { region: REGION_HERE.into(), zone: "a".into(), subzone: String::new() }),
-    }
+    // A zone of --zones brings its region.
+    let known = || zones.iter().find(|known| known.zone == zone).map_or_else(|| REGION_HERE.into(), |known| known.region.clone());
+    let region = if region.is_empty() { known() } else { region };
+    Zone { region, zone, subzone }
 }
 
 #[cfg(test)]
@@ -88,24 +77,34 @@ mod tests {
     }
 
     #[test]
-    fn a_pods_place_is_its_label_else_its_node_selector_else_its_turn() {
+    fn a_pods_place_is_what_its_labels_say_else_its_turn() {
         let zones: Vec<Zone> = ["a", "b", "eu/c"].map(|zone| zone.parse().unwrap()).into();
-        for (own, selector, replica, expected) in [
-            (&[][..], &[][..], 0, "local/a"),
-            (&[], &[], 1, "local/b"),
-            (&[], &[], 2, "eu/c"),
-            (&[], &[], 3, "local/a"),
-            (&[(ZONE, "z")], &[], 1, "local/z"),
-            (&[(ZONE, "c")], &[], 1, "eu/c"),
-            (&[(ZONE, "z"), (REGION, "r")], &[], 1, "r/z"),
-            (&[], &[(ZONE, "z"), (REGION, "r")], 1, "r/z"),
-            (&[(ZONE, "y")], &[(ZONE, "z")], 1, "local/y"),
-            (&[(LOCALITY, "us.west.rack"), (ZONE, "z")], &[], 1, "us/west"),
-            (&[(LOCALITY, "us/west")], &[], 1, "us/west"),
+        let istio = "topology.istio.io/locality";
+        for (own, replica, expected) in [
+            (&[][..], 0, "local/a"),
+            (&[], 1, "local/b"),
+            (&[], 2, "eu/c"),
+            (&[], 3, "local/a"),
+            (&[(ZONE, "z")], 1, "local/z"),
+            (&[(ZONE, "c")], 1, "eu/c"),
+            (&[(ZONE, "z"), (REGION, "r")], 1, "r/z"),
+            (&[(istio, "us.west.rack"), (ZONE, "z")], 1, "us/west"),
+            (&[(istio, "us/west")], 1, "us/west"),
+            (&[("istio-locality", "us.west"), (ZONE, "z")], 1, "us/west"),
+            (&[(istio, ""), (ZONE, "z"), (REGION, "r")], 1, "r/z"),
+            (&[(istio, "")], 1, "local/b"),
+            (&[(SUBZONE, "rack")], 1, "local/b"),
         ] {
-            let spec = PodSpec { node_selector: Some(labels(selector)), ..PodSpec::default() };
-            assert_eq!(of(&labels(own), &spec, replica, &zones).to_string(), expected, "{own:?} {selector:?} {replica}");
+            let labels = labels(own);
+            let place = of(&labels, replica, &zones);
+            assert_eq!(place.to_string(), expected, "{own:?} {replica}");
+            let told = Locality::of(&labels.into_iter().chain(place.labels()).collect());
+            assert_eq!(
+                (told.region, told.zone, told.sub_zone),
+                (place.region, place.zone, place.subzone),
+                "the control plane reads the same"
+            );
         }
-        assert_eq!(of(&Labels::new(), &PodSpec::default(), 5, &[]).to_string(), "local/a");
+        assert_eq!(of(&Labels::new(), 5, &[]).to_string(), "local/a");
     }
 }

@@ -74,8 +74,11 @@ impl Runner {
     }
 
     pub(super) fn remind(&mut self) {
-        for missing in self.missing() {
-            self.line(format!("waiting for {missing}"));
+        if self.trouble.is_some() {
+            self.follow(Runner::follow_files);
+        }
+        if !self.ready {
+            self.missing().into_iter().for_each(|missing| self.line(format!("waiting for {missing}")));
         }
     }
 

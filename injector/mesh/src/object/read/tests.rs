@@ -26,6 +26,24 @@ fn names_an_unknown_field_with_its_line() {
 }
 
 #[test]
+fn a_misspelt_condition_keeps_the_last_good_state_and_does_not_hold_for_everything() {
+    let route = |field: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec:\n  hosts: [a]\n  http:\n  - match: [{{{field}: {{prefix: /beta}}}}]\n    redirect: {{uri: /x}}\n"
+        )
+    };
+    let before = Objects::default().update(one(&route("uri")));
+    let read = one(&route("uris"));
+    assert!(
+        shown(&read)[0].starts_with("f.yaml:7:20: error [IST0106] VirtualService default/v spec.http[0].match[0].uris: "),
+        "{:?}",
+        shown(&read)
+    );
+    let key = Key { kind: "VirtualService", namespace: "default".into(), name: "v".into() };
+    assert!(std::sync::Arc::ptr_eq(before.get(&key).unwrap(), before.update(read).get(&key).unwrap()));
+}
+
+#[test]
 fn rejects_a_wrong_type_with_its_path() {
     let read = one(
         "apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\nmetadata: {name: v, namespace: n}\nspec:\n  hosts: [a]\n  http:\n  - route:\n    - destination: {host: b}\n      weight: many\n",
@@ -64,6 +82,27 @@ fn keeps_the_last_good_state_of_what_is_broken() {
     assert_eq!(names(&objects.update(one("a: [1"))), ["Gateway default/g", "Namespace a"], "the whole file");
     assert_eq!(names(&objects.update(one(&good.replace("number: 80", "number: x")))), ["Gateway default/g", "Namespace a"], "one object");
     assert_eq!(names(&objects.update(one(&good.replace("kind: Gateway", "kind: Other")))), ["Namespace a"]);
+}
+
+#[test]
+fn an_object_that_loses_its_identity_keeps_its_last_good_state() {
+    let good = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: h}\n";
+    let before = Objects::default().update(one(good));
+    for (from, to, expected) in [
+        ("kind: DestinationRule", "", "error: no Kubernetes object: it needs apiVersion and kind; what the"),
+        ("apiVersion: networking.istio.io/v1", "", "error: no Kubernetes object: it needs apiVersion and kind; what the"),
+        ("name: d", "", "error [IST0106] metadata.name: the object needs a name; what the"),
+        ("name: d", "name: [d]", "error [IST0106] metadata.name: the object needs a name; what the"),
+        ("name: d", "name: d, namespace: a.b", "error [IST0106] metadata.namespace: a namespace is of at most 63 "),
+    ] {
+        let mut read = one(&good.replace(from, to));
+        let mut findings = std::mem::take(&mut read.findings);
+        let after = before.update(read);
+        after.note_kept(&before, &mut findings);
+        assert_eq!(after.iter().map(|object| object.key.name.as_str()).collect::<Vec<_>>(), ["d"], "{to}");
+        let said = findings.first().map(ToString::to_string).unwrap_or_default();
+        assert!(said.contains(expected) && said.ends_with("; what the file said before stays in force"), "{findings:?}");
+    }
 }
 
 #[test]

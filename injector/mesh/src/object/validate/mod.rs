@@ -36,9 +36,18 @@ fn wasm_plugin(spec: &WasmPlugin, problems: &mut Problems) {
     if spec.url.is_empty() {
         problems.error("spec.url", "a WasmPlugin needs the url of its module");
     }
-    if let Some(Err(error)) = plugin::own_policy(spec) {
-        let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
-        problems.error(&field, &error.expected);
+    match plugin::own_policy(spec) {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => {
+            let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
+            problems.error(&field, &error.expected);
+        }
+        None if spec.sha256.is_empty() => {}
+        None => problems.add(
+            Severity::Warning,
+            "spec.sha256",
+            "Weir does not check the digest of another module than its own; it has no effect".into(),
+        ),
     }
 }
 
