@@ -102,7 +102,8 @@ fn weirs_filters_run_next_to_the_route_alone_from_their_modules_with_a_vm_of_the
 
 #[test]
 fn a_module_with_another_digest_than_its_plugin_names_does_not_run() {
-    let with = |digest: &str| [http_service("shop/a"), canary("shop/c", "a") + &format!("  sha256: '{digest}'\n")].concat();
+    let image = |digest: &str| [http_service("shop/a"), canary("shop/c", "a") + &format!("  sha256: '{digest}'\n")].concat();
+    let with = |digest: &str| image(digest).replace("oci://hub/weir-canary:v1", "file:///etc/weir/weir-canary.wasm");
     for (digest, expected) in [("00AB", &["shop.c", "fault", "router"][..]), ("00ac", &["fault", "router"])] {
         assert_eq!(outbound(&[with(digest)]), expected, "{digest}");
     }
@@ -110,8 +111,12 @@ fn a_module_with_another_digest_than_its_plugin_names_does_not_run() {
     let expected = "WasmPlugin shop/c spec.sha256: the module weir-canary has the digest 00ab, not 00ac, so the plugin has no effect";
     let found = findings(&[&with("00ac")]);
     assert!(found.len() == 1 && found[0].contains(": error ") && found[0].ends_with(expected), "{found:?}");
-    let foreign = findings(&[&[http_service("shop/a"), plugin("shop/p", "sha256: '00'")].concat()]);
-    assert!(foreign.len() == 1 && foreign[0].contains(": warning [IST0106] WasmPlugin shop/p spec.sha256: "), "{foreign:?}");
+    assert_eq!(outbound(&[image("00ac")]).len(), 3, "the digest is the image's");
+    let foreign = [http_service("shop/a"), plugin("shop/p", "sha256: '00'")].concat();
+    for (text, name) in [(&image("00ac"), "c"), (&foreign, "p")] {
+        let found = findings(&[text]);
+        assert!(found.len() == 1 && found[0].contains(&format!(": warning [IST0106] WasmPlugin shop/{name} spec.sha256: ")), "{found:?}");
+    }
 }
 
 #[test]

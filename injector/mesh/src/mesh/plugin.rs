@@ -78,6 +78,11 @@ pub(crate) fn module_name(url: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
 }
 
+/// Whether a url names an image, as Istio reads it: then a digest is the image's.
+pub(crate) fn is_image(url: &str) -> bool {
+    url.starts_with("oci://") || !url.contains("://")
+}
+
 /// The policy of one of Weir's own modules, or none for another module; an error names the JSON path.
 pub(crate) fn own_policy(plugin: &WasmPlugin) -> Option<Result<Filter, weir_policy::Error>> {
     let json = plugin.plugin_config.clone().unwrap_or_default().to_string();
@@ -145,7 +150,7 @@ fn module(name: &str, is_own: bool, plugin: &WasmPlugin, options: &Options) -> R
     let missing = || without_effect(format!("the module {name} is missing, so the plugin has no effect: run `make wasm`"));
     let module = options.modules.get(name).ok_or_else(missing)?;
     match &module.sha256 {
-        Some(sha256) if !plugin.sha256.is_empty() && !plugin.sha256.eq_ignore_ascii_case(sha256) => {
+        Some(sha256) if !plugin.sha256.is_empty() && !is_image(&plugin.url) && !plugin.sha256.eq_ignore_ascii_case(sha256) => {
             let message = format!("the module {name} has the digest {sha256}, not {}, so the plugin has no effect", plugin.sha256);
             Err((Severity::Error, "spec.sha256", message))
         }

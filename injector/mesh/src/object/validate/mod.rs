@@ -36,18 +36,14 @@ fn wasm_plugin(spec: &WasmPlugin, problems: &mut Problems) {
     if spec.url.is_empty() {
         problems.error("spec.url", "a WasmPlugin needs the url of its module");
     }
-    match plugin::own_policy(spec) {
-        Some(Ok(_)) => {}
-        Some(Err(error)) => {
-            let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
-            problems.error(&field, &error.expected);
-        }
-        None if spec.sha256.is_empty() => {}
-        None => problems.add(
-            Severity::Warning,
-            "spec.sha256",
-            "Weir does not check the digest of another module than its own; it has no effect".into(),
-        ),
+    let own = plugin::own_policy(spec);
+    if let Some(Err(error)) = &own {
+        let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
+        problems.error(&field, &error.expected);
+    }
+    if !spec.sha256.is_empty() && (own.is_none() || plugin::is_image(&spec.url)) {
+        let message = "Weir checks the digest of its own modules alone, not of others nor of images; it has no effect";
+        problems.add(Severity::Warning, "spec.sha256", message.into());
     }
 }
 
