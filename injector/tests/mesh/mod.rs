@@ -121,9 +121,11 @@ impl Mesh {
         succeeded(args, self.weir_with(args, input))
     }
 
-    /// What a stand-in answers to a program in a pod.
+    /// What a stand-in answers to a program in a pod. A headless Service's name leads to a pod a moment after the pod is ready.
     pub fn ask(&self, pod: &str, url: &str) -> Value {
-        serde_json::from_str(&self.does(&["exec", pod, "--", weir(), "sample", "ask", "http2", url])).unwrap()
+        let args = ["exec", pod, "--", weir(), "sample", "ask", "http2", url];
+        eventually(Duration::from_secs(5), &format!("an answer of {url}"), || self.weir(&args).status.success());
+        serde_json::from_str(&self.does(&args)).unwrap()
     }
 
     /// All that runs.

@@ -60,8 +60,10 @@ fn every_object_has_a_kind_a_name_and_the_demos_namespace() {
                 "Namespace" => {
                     assert_eq!((text(&object, "/metadata/name"), text(&object, "/metadata/labels/istio-injection")), (name, "enabled"))
                 }
-                // The canary's policy lives with the gateway that it is for.
-                "WasmPlugin" if name == "canary" => assert_eq!(text(&object, "/metadata/namespace"), "istio-system"),
+                // A policy for what enters lives with the gateway.
+                "WasmPlugin" if object["spec"]["selector"]["matchLabels"]["istio"] == "ingressgateway" => {
+                    assert_eq!(text(&object, "/metadata/namespace"), "istio-system");
+                }
                 _ => assert_eq!(text(&object, "/metadata/namespace"), name),
             }
         }
