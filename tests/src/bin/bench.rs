@@ -24,7 +24,7 @@ const ROUNDS_PER_START: usize = 15;
 #[derive(Parser)]
 struct Args {
     /// How many rounds; every 15 the Envoys are started anew
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 450)]
     rounds: usize,
     /// The folder of the Wasm modules, if not that of `make wasm`
     #[arg(long, value_name = "DIR")]
