@@ -37,16 +37,11 @@ pub async fn control_plane_absent_at_start(mesh: &Up) -> Result<Figure> {
     let frozen = Frozen::new(mesh.control_plane()?)?;
     mesh.ask(&["start", &pod])?;
     let started = Instant::now();
-    let mut early = None;
-    while started.elapsed() < HELD {
-        if mesh.pod(&pod)?["ready"] == true {
-            early.get_or_insert(started.elapsed());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let ready = async || mesh.pod(&pod).ok().filter(|pod| pod["ready"] == true);
+    let early = wait_for("the pod to be ready too early", HELD, ready).await.ok().map(|_| started.elapsed());
     drop(frozen);
     let answered = Instant::now();
-    let ready = wait_for("the pod to be ready", BACK, async || mesh.pod(&pod).ok().filter(|pod| pod["ready"] == true)).await;
+    let ready = wait_for("the pod to be ready", BACK, ready).await;
     let after = answered.elapsed();
     let report = load.stop().await;
     let measured = format!(

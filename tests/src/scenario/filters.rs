@@ -1,6 +1,6 @@
 //! Weir's filters fail: the canary module that panics, and a configuration that never comes.
 
-use super::{IN_FORCE, canary};
+use super::{IN_FORCE, canary, load_goes_on};
 use crate::lone_envoy::LoneEnvoy;
 use crate::tools::{copy_files, modules, project, wait_for, weir};
 use crate::{Figure, Up};
@@ -44,16 +44,12 @@ pub async fn panic_once(mesh: &Up) -> Result<Figure> {
     let worked = works(mesh).await;
     let load = Config { duration: Some(Duration::from_secs(60)), rate: Some(200.0), concurrency: IN_FLIGHT, ..mesh.load(canary::URL) };
     let load = Load::start(load)?;
-    let after = async |more: u64| {
-        let now = load.report().requests;
-        wait_for("the load to go on", IN_FORCE, async || (load.report().requests >= now + more).then_some(())).await
-    };
-    after(100).await?;
+    load_goes_on(&load, 100).await?;
     let before = load.report().failed;
     run(Config { requests: Some(1), headers: panics(), ..mesh.load(canary::URL) }).await?;
-    after(IN_FLIGHT as u64).await?;
+    load_goes_on(&load, IN_FLIGHT as u64).await?;
     let at_once = load.report().failed;
-    after(500).await?;
+    load_goes_on(&load, 500).await?;
     let report = load.stop().await;
     let measured = format!(
         "{}, {before} failed before, {} with it, {} of {} after",

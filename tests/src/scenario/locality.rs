@@ -1,5 +1,6 @@
 //! The locality demo: calls stay in their zone, leave one that fails, and come back.
 
+use super::load_goes_on;
 use crate::tools::wait_for;
 use crate::{Figure, Up};
 use anyhow::{Context, Result};
@@ -76,7 +77,7 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
         concurrency: 64,
         ..from_zone(mesh, "a")
     })?;
-    wait_for("the load to run", Duration::from_secs(10), async || (load.report().requests >= 100).then_some(())).await?;
+    load_goes_on(&load, 100).await?;
     let (gone, stop_args): (&str, &[&str]) = match stop {
         Stop::App => ("its app alone by SIGKILL", &["-c", "order-history", "--signal", "KILL"]),
         Stop::PodAtOnce => ("the whole pod by SIGKILL", &["--signal", "KILL"]),
@@ -84,7 +85,7 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
     };
     let stopped = load.elapsed();
     mesh.ask(&[&["stop", pod], stop_args].concat())?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    load_goes_on(&load, 300).await?;
     let start_args: &[&str] = if matches!(stop, Stop::App) { &["-c", "order-history"] } else { &[] };
     mesh.ask(&[&["start", pod], start_args].concat())?;
     let started = load.elapsed();

@@ -1,6 +1,6 @@
 //! What operators do to a mesh under load: edits, bad edits, a control plane that dies.
 
-use super::{IN_FORCE, canary};
+use super::{IN_FORCE, canary, load_goes_on};
 use crate::tools::{project, wait_for};
 use crate::{Figure, Up};
 use anyhow::Result;
@@ -18,18 +18,14 @@ fn load(mesh: &Up) -> Result<Load> {
     })
 }
 
-async fn warm(load: &Load) -> Result<()> {
-    wait_for("the load to run", Duration::from_secs(10), async || (load.report().requests >= 100).then_some(())).await
-}
-
-/// A weight that changes twice a second.
+/// A weight that changes twice a second: after each 100 requests.
 pub async fn many_edits(mesh: &Up) -> Result<Figure> {
     let load = load(mesh)?;
-    warm(&load).await?;
+    load_goes_on(&load, 100).await?;
     for edit in 0..20 {
         let step = ["1-90-10", "2-50-50"][edit % 2];
         mesh.apply(&format!("deploy/demos/canary/steps/{step}.yaml"))?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        load_goes_on(&load, 100).await?;
     }
     let report = load.stop().await;
     canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
@@ -64,7 +60,7 @@ pub async fn bad_policy(mesh: &Up) -> Result<Figure> {
 pub async fn control_plane_restarted(mesh: &Up) -> Result<Figure> {
     canary::step(mesh, "3-100-0", 0.0..=0.0).await?;
     let load = load(mesh)?;
-    warm(&load).await?;
+    load_goes_on(&load, 100).await?;
     mesh.kill_control_plane()?;
     mesh.apply("deploy/demos/canary/steps/2-50-50.yaml")?;
     let arrived = wait_for("the edit to arrive", Duration::from_secs(15), async || {
