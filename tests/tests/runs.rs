@@ -13,6 +13,7 @@ use weir_tests::traces::Traces;
 use weir_tests::{Up, able};
 
 const CANARY: &str = "deploy/demos/canary";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_under_load_as_an_ordinary_user_it_leaves_nothing() {
     if !able::to_run_a_mesh() {

@@ -11,6 +11,7 @@ use weir_sample::load::{Config, Report, args::numbered_users, run};
 /// Where the colours are asked for.
 pub const URL: &str = "http://canary.localhost/colour";
 const COLOUR: &str = "/colour";
+const TESTER: &str = "x-tester";
 
 /// Applies a step of the release and waits until the gateway splits so.
 pub async fn step(mesh: &Up, name: &str, canary: std::ops::RangeInclusive<f64>) -> Result<()> {
@@ -83,28 +84,29 @@ pub async fn users_keep_their_version(mesh: &Up) -> Result<[Figure; 2]> {
 /// A tester reaches the canary at weight 0.
 pub async fn tester(mesh: &Up) -> Result<Figure> {
     step(mesh, "3-100-0", 0.0..=0.0).await?;
-    let headers = [(HeaderName::from_static("x-tester"), HeaderValue::from_static("yes"))].into_iter().collect();
-    let report = run(Config { requests: Some(200), by: vec![COLOUR.into()], headers, ..mesh.load(URL) }).await?;
-    let others = mesh.count(URL, 200, &[COLOUR]).await?;
-    let kept = report.values == one("green", 200) && others.values == one("blue", 200);
-    Ok(Figure::new(
-        "a tester's header, canary at weight 0",
-        "all canary; others none",
-        format!("{:?}; {:?}", report.values, others.values),
-        kept,
-    ))
+    let testers = says(mesh, TESTER, "yes").await?;
+    let others = mesh.count(URL, 200, &[COLOUR]).await?.values;
+    let kept = testers == one("green", 200) && others == one("blue", 200);
+    Ok(Figure::new("a tester's header, canary at weight 0", "all canary; others none", format!("{testers:?}; {others:?}"), kept))
+}
+
+/// Whether the header with this value makes a tester, and with `not` none.
+pub async fn makes_a_tester(mesh: &Up, value: &'static str, not: &'static str) -> Result<bool> {
+    Ok(says(mesh, TESTER, value).await? == one("green", 200) && says(mesh, TESTER, not).await? == one("blue", 200))
+}
+
+/// The colours of 200 requests with this header.
+async fn says(mesh: &Up, name: &'static str, value: &'static str) -> Result<BTreeMap<String, u64>> {
+    let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect();
+    Ok(run(Config { requests: Some(200), by: vec![COLOUR.into()], headers, ..mesh.load(URL) }).await?.values)
 }
 
 /// What an outside client says of users' numbers and of subsets does not count.
 pub async fn spoofed_headers(mesh: &Up) -> Result<Figure> {
-    let says = async |name, value| {
-        let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect();
-        run(Config { requests: Some(200), by: vec![COLOUR.into()], headers, ..mesh.load(URL) }).await
-    };
     step(mesh, "2-50-50", 0.35..=0.65).await?;
-    let bucket = says("x-weir-bucket", "0").await?.values;
+    let bucket = says(mesh, "x-weir-bucket", "0").await?;
     step(mesh, "3-100-0", 0.0..=0.0).await?;
-    let subset = says("x-weir-subset", "canary").await?.values;
+    let subset = says(mesh, "x-weir-subset", "canary").await?;
     Ok(Figure::new(
         "x-weir-bucket at 50/50, x-weir-subset at 100/0, from outside",
         "no effect",

@@ -43,9 +43,11 @@ pub async fn bad_policy(mesh: &Up) -> Result<Figure> {
     let named = refused.lines().any(|line| line.contains("WasmPlugin") && line.contains("stabel"));
     let goes_on = canary::tester(mesh).await?.kept;
     mesh.apply_text(&good.replace("exact: \"yes\"", "exact: \"please\""))?;
-    let effect = wait_for("the good policy", IN_FORCE, async || (!canary::tester(mesh).await.ok()?.kept).then_some(())).await;
+    let effect =
+        wait_for("the good policy", IN_FORCE, async || canary::makes_a_tester(mesh, "please", "yes").await.ok()?.then_some(())).await;
     mesh.apply_text(&good)?;
-    let restored = wait_for("the demo's policy", IN_FORCE, async || canary::tester(mesh).await.ok()?.kept.then_some(())).await;
+    let restored =
+        wait_for("the demo's policy", IN_FORCE, async || canary::makes_a_tester(mesh, "yes", "please").await.ok()?.then_some(())).await;
     let kept = named && goes_on && effect.is_ok() && restored.is_ok();
     let measured = format!(
         "{}, {}, {}",
