@@ -1,12 +1,12 @@
 //! A container: which program it is here, with which arguments, environment, ports and readiness probe.
 
-use super::Labels;
 use super::env::{self, Variable};
 use super::image::{self, short_name};
 use super::readiness;
 use super::zone::Zone;
+use super::{Labels, is_tcp};
 use crate::up::probe::{Action, Probe};
-use k8s_openapi::api::core::v1::{Container as KubeContainer, ContainerPort, PodSpec, ServiceSpec, Volume};
+use k8s_openapi::api::core::v1::{Container as KubeContainer, PodSpec, ServiceSpec, Volume};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,17 +69,11 @@ pub fn plan(context: &Context<'_>, spec: &PodSpec, notes: &mut Vec<String>) -> V
     for container in spec.containers.iter().filter(|container| !is_proxy(container)) {
         let image = container.image.clone().unwrap_or_default();
         let ports = tcp_ports(container);
-        let arguments = || container.args.clone().unwrap_or_default();
+        // The program stands for the first word of `command`, which names a file of the image.
+        let arguments = container.command.iter().flatten().skip(1).chain(container.args.iter().flatten()).cloned();
         let program = match image::program(context.images, &image) {
-            Some(program) => {
-                // The image's program stands for the first word of `command`, which names a file of the image.
-                let rest = container.command.iter().flatten().skip(1).cloned();
-                Some(Program::Local([program.to_string()].into_iter().chain(rest).chain(arguments()).collect()))
-            }
-            None if short_name(&image) == SAMPLE => {
-                let rest = container.command.iter().flatten().skip(1).cloned();
-                Some(Program::Sample(rest.chain(arguments()).collect()))
-            }
+            Some(program) => Some(Program::Local(std::iter::once(program.to_string()).chain(arguments).collect())),
+            None if short_name(&image) == SAMPLE => Some(Program::Sample(arguments.collect())),
             None => None,
         };
         let mut env = env::plan(context.object, container, notes);
@@ -148,8 +142,7 @@ fn is_proxy(container: &KubeContainer) -> bool {
 
 /// The numeric target ports of a Service.
 pub fn target_ports(spec: &ServiceSpec) -> Vec<u16> {
-    let tcp = |protocol: Option<&str>| protocol.is_none_or(|protocol| protocol == "TCP");
-    let ports = spec.ports.iter().flatten().filter(|port| tcp(port.protocol.as_deref()));
+    let ports = spec.ports.iter().flatten().filter(|port| is_tcp(&port.protocol));
     ports
         .filter_map(|port| match &port.target_port {
             Some(IntOrString::Int(target)) => u16::try_from(*target).ok(),
@@ -171,7 +164,6 @@ fn identity(context: &Context<'_>) -> Vec<Variable> {
 }
 
 fn tcp_ports(container: &KubeContainer) -> Vec<(Option<String>, u16)> {
-    let tcp = |port: &&ContainerPort| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
-    let ports = container.ports.iter().flatten().filter(tcp);
+    let ports = container.ports.iter().flatten().filter(|port| is_tcp(&port.protocol));
     ports.filter_map(|port| Some((port.name.clone(), u16::try_from(port.container_port).ok()?))).collect()
 }

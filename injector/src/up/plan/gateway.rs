@@ -1,6 +1,6 @@
 //! Gateways: which pods they are, on which ports they are reached from outside, and by which URLs.
 
-use super::{Labels, Options, Pod, Proxy, Service, selects, zone};
+use super::{Labels, Options, Pod, Proxy, Service, is_tcp, selects, zone};
 use k8s_openapi::api::core::v1::ServiceSpec;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,9 +99,8 @@ impl Gateway {
 /// Where a pod listens for a Gateway's port: at the target of a Service with that port, as Istio has it and the control plane.
 fn target(services: &[(Service, ServiceSpec)], pod: &Pod, number: u16) -> Option<u16> {
     let selecting = services.iter().filter(|(service, _)| service.namespace == pod.namespace && selects(&service.selector, &pod.labels));
-    let tcp = |protocol: Option<&str>| protocol.is_none_or(|protocol| protocol == "TCP");
-    let ports = selecting
-        .filter_map(|(_, spec)| spec.ports.iter().flatten().find(|port| port.port == i32::from(number) && tcp(port.protocol.as_deref())));
+    let ports =
+        selecting.filter_map(|(_, spec)| spec.ports.iter().flatten().find(|port| port.port == i32::from(number) && is_tcp(&port.protocol)));
     let named = |name: &str| {
         let ports = pod.containers.iter().flat_map(|container| &container.ports).chain(&pod.proxy_ports);
         ports.filter(|(known, _)| known.as_deref() == Some(name)).map(|(_, port)| *port).next()

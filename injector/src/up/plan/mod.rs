@@ -233,5 +233,10 @@ pub fn selects(selector: &Labels, labels: &Labels) -> bool {
     !selector.is_empty() && selector.iter().all(|(name, value)| labels.get(name) == Some(value))
 }
 
+/// Whether a port is TCP's, as one without a protocol is.
+fn is_tcp(protocol: &Option<String>) -> bool {
+    protocol.as_ref().is_none_or(|protocol| protocol == "TCP")
+}
+
 #[cfg(test)]
 mod tests;
