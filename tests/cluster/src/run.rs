@@ -1,0 +1,129 @@
+//! The host's side of a cluster: starts it, lets the API server be reached, and leaves nothing behind.
+
+use crate::control_plane::{PORT, kubeconfig, write_json};
+use crate::dir::Dir;
+use crate::image::Image;
+use crate::network::CONTROL_PLANE;
+use crate::node::PAUSE_IMAGE;
+use crate::{needs, pki, programs, relay};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// CoreDNS as the manifest names it.
+const DNS_IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.3";
+
+/// Runs a cluster in the folder until `ended` returns; then nothing of it is left.
+pub fn run(dir: &Dir, images: &[PathBuf], ended: impl FnOnce() + Send + 'static) -> Result<()> {
+    if let Some(missing) = needs::missing() {
+        bail!("{missing}");
+    }
+    if dir.owner().exists() {
+        bail!("a cluster runs in {}, or one was killed there: `cluster down` ends it", dir.0.display());
+    }
+    let programs = programs::build()?;
+    let created = create(dir, &programs, images);
+    let result = created.and_then(|()| serve(dir, &programs, ended));
+    remove(dir).context("removing what is left")?;
+    result
+}
+
+/// Ends the cluster that runs in the folder, if one does, and removes what it left.
+pub fn down(dir: &Dir) -> Result<()> {
+    if let Ok(owner) = std::fs::read_to_string(dir.owner()) {
+        let pid = rustix::process::Pid::from_raw(owner.trim().parse()?).context("a process id")?;
+        let command = std::fs::read(format!("/proc/{}/cmdline", owner.trim())).unwrap_or_default();
+        // Its id may be another process's by now.
+        if String::from_utf8_lossy(&command).contains(&dir.0.display().to_string()) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+            for _ in 0..300 {
+                if !dir.owner().exists() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+    remove(dir)
+}
+
+fn create(dir: &Dir, programs: &Path, images: &[PathBuf]) -> Result<()> {
+    std::fs::create_dir_all(dir.images())?;
+    std::fs::write(dir.owner(), std::process::id().to_string())?;
+    pki::write(dir)?;
+    let own = |name: &str, program: &str| Image {
+        names: vec![name.into()],
+        files: [(format!("/{program}").into(), programs.join(program))].into(),
+        entrypoint: vec![format!("/{program}")],
+        user: "0:0".into(),
+    };
+    own(PAUSE_IMAGE, "pause").write(&dir.images().join("pause.tar"))?;
+    own(DNS_IMAGE, "coredns").write(&dir.images().join("coredns.tar"))?;
+    for (number, image) in images.iter().enumerate() {
+        let there = dir.images().join(format!("{number}.tar"));
+        std::fs::copy(image, there).with_context(|| image.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn serve(dir: &Dir, programs: &Path, ended: impl FnOnce() + Send + 'static) -> Result<()> {
+    let port = relay::forward(dir, (CONTROL_PLANE, PORT).into())?;
+    let mut machine = start(dir, programs)?;
+    let outcome = machine_ready(dir, &mut machine).and_then(|()| {
+        write_json(&dir.kubeconfig(), &kubeconfig(dir, &format!("https://127.0.0.1:{port}"))?)?;
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            ended();
+            let _ = send.send(());
+        });
+        while receive.recv_timeout(Duration::from_millis(200)).is_err() {
+            if let Some(status) = machine.try_wait()? {
+                bail!("the cluster ended: {status}, see {}", dir.log("machine").display());
+            }
+        }
+        Ok(())
+    });
+    machine.kill()?;
+    machine.wait()?;
+    outcome
+}
+
+/// Everything inside ends when this process does, however it ends.
+fn start(dir: &Dir, programs: &Path) -> Result<Child> {
+    std::fs::create_dir_all(dir.at("log"))?;
+    let log = std::fs::File::create(dir.log("machine"))?;
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc"]);
+    command.arg(std::env::current_exe()?).arg("init").arg(programs).arg(&dir.0);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("setpriv and unshare")
+}
+
+fn machine_ready(dir: &Dir, machine: &mut Child) -> Result<()> {
+    while !dir.ready().exists() {
+        if let Some(status) = machine.try_wait()? {
+            let log = std::fs::read_to_string(dir.log("machine")).unwrap_or_default();
+            bail!("the cluster did not start: {status}\n{log}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn remove(dir: &Dir) -> Result<()> {
+    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        remove_cgroup(&root.join(dir.cgroup().trim_start_matches('/')));
+    }
+    match std::fs::remove_dir_all(&dir.0) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(dir.0.display().to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// A cgroup goes when those in it have gone; the files in it are none.
+fn remove_cgroup(folder: &Path) {
+    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    folders.for_each(|folder| remove_cgroup(&folder));
+    let _ = std::fs::remove_dir(folder);
+}
