@@ -1,6 +1,6 @@
 //! `weir analyze`: what is wrong with the objects in files, without serving them.
 
-use crate::ads::engine::World;
+use crate::files::follow;
 use crate::files::Sources;
 use crate::modules;
 use crate::serve::DOMAIN;
@@ -34,7 +34,7 @@ enum Output {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let texts = Sources(args.files).read_all()?;
     let files = texts.files.len();
-    let world = World::new(&Objects::default(), texts, &Options { domain: DOMAIN.to_string(), modules: modules::all() });
+    let world = follow::world(&Objects::default(), &texts, &Options { domain: DOMAIN.to_string(), modules: modules::all() });
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text => {

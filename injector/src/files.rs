@@ -1,5 +1,6 @@
 //! The user's objects in files: which files there are, and their text.
 
+pub mod follow;
 pub mod state;
 pub mod watch;
 

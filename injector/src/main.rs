@@ -4,11 +4,13 @@ mod ads;
 mod analyze;
 mod commands;
 mod files;
+mod kubernetes;
 mod modules;
 mod proxy_status;
 mod serve;
 mod telemetry;
 mod up;
+mod world;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;

@@ -1,14 +1,15 @@
 //! `weir serve`: the control plane, from files.
 
-use crate::ads::engine::{self, World};
 use crate::ads::listen;
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::files::Sources;
+use crate::files::follow;
 use crate::files::state::State;
 use crate::files::watch::Watch;
 use crate::modules;
 use crate::telemetry;
+use crate::world::report;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -75,14 +76,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     for finding in lost {
         tracing::warn!("of what was in force before: {finding}");
     }
-    let world = World::new(&before, texts, &options);
-    engine::report(&[], &world.findings);
+    let world = follow::world(&before, &texts, &options);
+    report(&[], &world.findings);
     let address = listener.local_addr()?;
     tracing::info!(objects = world.objects.iter().count(), "serving ADS on {address}");
     let (publish, world) = watch::channel(Arc::new(world));
     let ads = Ads { world, nodes: Nodes::default() };
 
-    let engine = engine::run(sources, watch, options, state, publish);
+    let engine = follow::run(sources, watch, texts, options, state, publish);
     let unix = async {
         match socket {
             Some(socket) => listen::serve_unix(socket, ads.clone()).await,

@@ -72,7 +72,10 @@ impl fmt::Display for Place {
 /// `routes.yaml:12:9: warning [IST0101] VirtualService shop/reviews spec.http[0]...: message`
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.severity)?;
+        if !self.place.file.as_os_str().is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        write!(f, "{}", self.severity)?;
         if let Some(code) = self.code {
             write!(f, " [{code}]")?;
         }

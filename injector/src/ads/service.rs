@@ -1,6 +1,6 @@
 //! Drives ADS streams: what a node says and what changes in the world goes to the stream's state machine, its answers go to the node.
 
-use super::engine::World;
+use crate::world::World;
 use super::nodes::{Connected, Nodes};
 use super::status::{Rejection, short};
 use super::stream::{Protocol, Push, Request};

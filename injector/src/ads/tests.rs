@@ -1,6 +1,6 @@
 //! The whole server with a gRPC client, over real sockets.
 
-use super::engine::World;
+use crate::world::World;
 use super::listen;
 use super::nodes::Nodes;
 use super::service::Ads;

@@ -3,7 +3,7 @@
 use super::service::{Port, Target};
 use crate::object::{Kind, Objects};
 use k8s_openapi::api::core::v1::Pod;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -45,10 +45,12 @@ impl Locality {
         Locality { region: part(), zone: part(), sub_zone: part() }
     }
 
-    /// Where a pod with these labels runs. Istio's order: the pod's own label, else region and zone, which Kubernetes 1.35 copies from
-    /// the node to the pod. A label's value cannot hold `/`, so Istio writes `region.zone.subzone` there.
-    pub fn of(labels: &BTreeMap<String, String>) -> Locality {
-        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    /// Where a pod with these labels runs, on a node with those (none where no node is known). Istio's order: the pod's own label, else
+    /// region and zone of the node; Kubernetes 1.35 copies these to the pod. A label's value cannot hold `/`, so Istio writes
+    /// `region.zone.subzone` there.
+    pub fn of(labels: &BTreeMap<String, String>, node: Option<&BTreeMap<String, String>>) -> Locality {
+        let place = node.unwrap_or(labels);
+        let label = |name: &str| place.get(name).cloned().unwrap_or_default();
         // Before Kubernetes 1.17 the labels had other names.
         let place = |part: &str| match label(&format!("topology.kubernetes.io/{part}")) {
             empty if empty.is_empty() => label(&format!("failure-domain.beta.kubernetes.io/{part}")),
@@ -86,19 +88,27 @@ impl Workload {
 }
 
 pub(super) fn build(objects: &Objects) -> Vec<Workload> {
+    let nodes: HashMap<&str, &BTreeMap<String, String>> = objects
+        .iter()
+        .filter_map(|object| match &object.kind {
+            Kind::Node(_) => Some((object.key.name.as_str(), object.meta.labels.as_ref()?)),
+            _ => None,
+        })
+        .collect();
     let pods = objects.iter().filter_map(|object| match &object.kind {
-        Kind::Pod(pod) => of_pod(pod, &object.key.name, &object.key.namespace),
+        Kind::Pod(pod) => of_pod(pod, &object.key.name, &object.key.namespace, &nodes),
         _ => None,
     });
     pods.collect()
 }
 
-fn of_pod(pod: &Pod, name: &str, namespace: &str) -> Option<Workload> {
+fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &HashMap<&str, &BTreeMap<String, String>>) -> Option<Workload> {
     let status = pod.status.as_ref()?;
     let address = status.pod_ip.as_ref()?.parse().ok()?;
     let labels = pod.metadata.labels.clone().unwrap_or_default();
+    let node = pod.spec.as_ref().and_then(|spec| nodes.get(spec.node_name.as_deref()?)).copied();
     let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let ports = pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.ports.iter().flatten());
     let named_ports = ports.filter_map(|port| Some((port.name.clone()?, u16::try_from(port.container_port).ok()?))).collect();
-    Some(Workload { name: name.into(), namespace: namespace.into(), locality: Locality::of(&labels), labels, address, ready, named_ports })
+    Some(Workload { name: name.into(), namespace: namespace.into(), locality: Locality::of(&labels, node), labels, address, ready, named_ports })
 }

@@ -105,6 +105,7 @@ mod tests {
     fn a_removal_removes_the_object_of_any_kind() {
         for (version, kind) in [
             ("v1", "Namespace"),
+            ("v1", "Node"),
             ("v1", "Service"),
             ("v1", "Pod"),
             ("apps/v1", "Deployment"),

@@ -16,12 +16,12 @@ mod yaml;
 
 pub use duration::Span;
 pub use kept::{Kept, keep};
-pub use read::read;
+pub use read::{read, read_value};
 pub use yaml::Positions;
 
 use crate::finding::{Finding, Place, Severity};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::networking::v1::IPAddress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub struct SourceFile {
 pub struct Key {
     /// `VirtualService`, `Pod`, ...
     pub kind: &'static str,
-    /// Empty for Namespace and IPAddress; `default` where the manifest names none.
+    /// Empty for Namespace, Node and IPAddress; `default` where the manifest names none.
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
@@ -74,6 +74,8 @@ pub struct Object {
 pub enum Kind {
     /// v1 Namespace
     Namespace(Namespace),
+    /// v1 Node: where its pods are
+    Node(Box<Node>),
     /// v1 Service
     Service(Box<Service>),
     /// v1 Pod

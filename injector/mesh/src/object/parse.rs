@@ -11,8 +11,9 @@ use serde_json::Value;
 const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
 
 /// Each kind that Weir reads: its group and the group's versions, the newest first.
-const KINDS: [(&str, &str, &[&str]); 9] = [
+const KINDS: [(&str, &str, &[&str]); 10] = [
     ("Namespace", "", &["v1"]),
+    ("Node", "", &["v1"]),
     ("Service", "", &["v1"]),
     ("Pod", "", &["v1"]),
     ("Deployment", "apps", &["v1"]),
@@ -61,6 +62,7 @@ pub(super) fn parse(known: &str, api_version: &str, mut value: Value, problems: 
     }
     Some(match known {
         "Namespace" => kubernetes!(Kind::Namespace),
+        "Node" => kubernetes!(|node| Kind::Node(Box::new(node))),
         "Service" => kubernetes!(|service| Kind::Service(Box::new(service))),
         "Pod" => kubernetes!(|pod| Kind::Pod(Box::new(pod))),
         "Deployment" => kubernetes!(|deployment| Kind::Deployment(Box::new(deployment))),

@@ -7,10 +7,10 @@ use super::{Key, Object, Positions, Read, Rejected, SourceFile, finding, shown, 
 use crate::finding::{Finding, Place, Severity};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Kinds without a namespace.
-const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "IPAddress"];
+const CLUSTER_SCOPED: [&str; 3] = ["Namespace", "Node", "IPAddress"];
 /// Kinds that belong to an application and say nothing about its traffic: ignored without a word.
 const SILENT: [&str; 3] = ["ServiceAccount", "ConfigMap", "Secret"];
 
@@ -21,15 +21,15 @@ pub fn read(files: &[SourceFile]) -> Read {
     for file in files {
         reader.file(file);
     }
-    let (deleted, objects): (Vec<_>, Vec<_>) = reader.objects.into_values().partition(|object| object.meta.deletion_timestamp.is_some());
-    Read {
-        objects,
-        findings: reader.findings,
-        rejected: reader.rejected,
-        ignored: reader.ignored,
-        deleted: deleted.into_iter().map(|object| object.key).collect(),
-        files: files.iter().map(|file| file.path.clone()).collect(),
-    }
+    reader.done(files.iter().map(|file| file.path.clone()).collect())
+}
+
+/// Reads one object that comes from no file. One of a kind that Weir does not read gives nothing.
+pub fn read_value(value: Value) -> Read {
+    let mut reader = Reader::default();
+    let nowhere = Path::new("");
+    reader.object(nowhere, nowhere, value, Positions::default());
+    reader.done(Vec::new())
 }
 
 #[derive(Default)]
@@ -42,6 +42,18 @@ struct Reader {
 }
 
 impl Reader {
+    fn done(self, files: Vec<PathBuf>) -> Read {
+        let (deleted, objects): (Vec<_>, Vec<_>) = self.objects.into_values().partition(|object| object.meta.deletion_timestamp.is_some());
+        Read {
+            objects,
+            findings: self.findings,
+            rejected: self.rejected,
+            ignored: self.ignored,
+            deleted: deleted.into_iter().map(|object| object.key).collect(),
+            files,
+        }
+    }
+
     fn file(&mut self, file: &SourceFile) {
         if let Some(kept) = kept(&file.text) {
             for kept in kept {

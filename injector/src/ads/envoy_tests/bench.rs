@@ -1,7 +1,7 @@
 //! A server, a real Envoy, an upstream, and requests through them.
 
 use super::plan::{ApiType, Plan};
-use crate::ads::engine::World;
+use crate::world::World;
 use crate::ads::listen;
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;

@@ -1,6 +1,6 @@
 //! What the real Envoy is to have, as protobuf messages.
 
-use crate::ads::engine::World;
+use crate::world::World;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, EdsClusterConfig};
 use envoy_types::pb::envoy::config::core::v3 as core;

@@ -56,7 +56,7 @@ impl FromStr for Zone {
 
 /// Where a pod runs: what its labels say to the control plane, else the replica's turn in `zones`.
 pub fn of(labels: &Labels, replica: usize, zones: &[Zone]) -> Zone {
-    let Locality { region, zone, sub_zone: subzone } = Locality::of(labels);
+    let Locality { region, zone, sub_zone: subzone } = Locality::of(labels, None);
     if region.is_empty() && zone.is_empty() {
         let turn = zones.get(replica.checked_rem(zones.len()).unwrap_or(0)).cloned();
         let turn = turn.unwrap_or_else(|| Zone { region: REGION_HERE.into(), zone: "a".into(), subzone: String::new() });
@@ -98,7 +98,7 @@ mod tests {
             let labels = labels(own);
             let place = of(&labels, replica, &zones);
             assert_eq!(place.to_string(), expected, "{own:?} {replica}");
-            let told = Locality::of(&labels.into_iter().chain(place.labels()).collect());
+            let told = Locality::of(&labels.into_iter().chain(place.labels()).collect(), None);
             assert_eq!(
                 (told.region, told.zone, told.sub_zone),
                 (place.region, place.zone, place.subzone),

@@ -1,0 +1,6 @@
+//! A Kubernetes cluster as the source of the mesh's objects, and as the place where its proxies run.
+
+pub mod follow;
+pub mod kinds;
+pub mod tokens;
+pub mod watch;
