@@ -1,7 +1,7 @@
 //! `weir analyze`: what is wrong with the objects in files, without serving them.
 
-use crate::files::follow;
 use crate::files::Sources;
+use crate::files::follow;
 use crate::modules;
 use crate::serve::DOMAIN;
 use std::io::Write;

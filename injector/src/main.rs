@@ -2,9 +2,11 @@
 
 mod ads;
 mod analyze;
+mod certificates;
 mod commands;
 mod files;
 mod kubernetes;
+mod listen;
 mod modules;
 mod proxy_status;
 mod serve;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use weir_mesh::bootstrap;
 use weir_mesh::mesh::Module;
 
 /// The modules of this release.
@@ -38,6 +39,23 @@ pub fn all() -> BTreeMap<String, Module> {
         Module { sha256: std::fs::read(&file).ok().map(|bytes| digest(&bytes)), file }
     };
     NAMES.map(|name| (name.to_string(), module(name))).into()
+}
+
+/// The modules of `folder` as the proxies of a cluster find them: each proxy has them from the image that it was started with.
+pub fn of_proxies(folder: &Path) -> Modules {
+    let mut modules = Modules::default();
+    for name in NAMES {
+        let source = folder.join(format!("{name}.wasm"));
+        match std::fs::read(&source).with_context(|| source.display().to_string()) {
+            Ok(bytes) => {
+                let hash = digest(&bytes);
+                let file = Path::new(bootstrap::FOLDER).join(format!("modules/{hash}.wasm"));
+                modules.files.insert(name.to_string(), Module { file, sha256: Some(hash) });
+            }
+            Err(error) => modules.missing.push(format!("module {name}: {error:#}")),
+        }
+    }
+    modules
 }
 
 /// Places every module of `folder` in it once more, as `SHA256.wasm`.

@@ -15,6 +15,9 @@ pub struct Bootstrap {
     pub ads: SocketAddr,
 }
 
+/// Where a proxy in a cluster finds its own files: the bootstrap, modules.
+pub const FOLDER: &str = "/etc/weir/proxy";
+
 /// Envoy's own administration, on loopback alone.
 pub const ADMIN_PORT: u16 = 15000;
 /// `/healthz/ready`: 200 once the proxy has its configuration.

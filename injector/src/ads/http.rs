@@ -2,6 +2,7 @@
 
 use super::service::Ads;
 use super::status::{FindingStatus, Syncz, short};
+use crate::listen::Answer;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
@@ -15,21 +16,32 @@ use weir_mesh::node::Node;
 /// A node brings the version of everything that it has when it reconnects: a large mesh needs more than the default of 4 MB.
 const LARGEST_REQUEST: usize = 64 << 20;
 
-/// Answers one request.
-pub async fn answer(ads: Ads, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-    if grpc {
-        return AggregatedDiscoveryServiceServer::new(ads).max_decoding_message_size(LARGEST_REQUEST).call(request).await;
+impl Answer for Ads {
+    /// ADS for whoever asks, and pages for people and probes.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if is_grpc(&request) {
+            return grpc(self.clone(), request).await;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n".to_string()));
+        }
+        Ok(match request.uri().path() {
+            "/healthz" => text(StatusCode::OK, "ok\n".to_string()),
+            "/debug/syncz" => json(&syncz(self)),
+            "/debug/config" => config(self, request.uri().query().unwrap_or_default()).await,
+            _ => text(StatusCode::NOT_FOUND, "there is /healthz, /debug/syncz and /debug/config?node=ID\n".to_string()),
+        })
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n".to_string()));
-    }
-    Ok(match request.uri().path() {
-        "/healthz" => text(StatusCode::OK, "ok\n".to_string()),
-        "/debug/syncz" => json(&syncz(&ads)),
-        "/debug/config" => config(&ads, request.uri().query().unwrap_or_default()).await,
-        _ => text(StatusCode::NOT_FOUND, "there is /healthz, /debug/syncz and /debug/config?node=ID\n".to_string()),
-    })
+}
+
+/// Whether it is a call of gRPC.
+pub fn is_grpc(request: &Request<Incoming>) -> bool {
+    request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Answers a call of the discovery service.
+pub async fn grpc(ads: Ads, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    AggregatedDiscoveryServiceServer::new(ads).max_decoding_message_size(LARGEST_REQUEST).call(request).await
 }
 
 fn syncz(ads: &Ads) -> Syncz {
@@ -56,14 +68,16 @@ async fn config(ads: &Ads, query: &str) -> Response<Body> {
     json(&types)
 }
 
-fn json(value: &impl serde::Serialize) -> Response<Body> {
+/// A page for programs.
+pub fn json(value: &impl serde::Serialize) -> Response<Body> {
     match serde_json::to_string_pretty(value) {
         Ok(body) => respond(StatusCode::OK, "application/json", body + "\n"),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 
-fn text(status: StatusCode, body: String) -> Response<Body> {
+/// A page for people.
+pub fn text(status: StatusCode, body: String) -> Response<Body> {
     respond(status, "text/plain; charset=utf-8", body)
 }
 

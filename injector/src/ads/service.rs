@@ -1,10 +1,11 @@
 //! Drives ADS streams: what a node says and what changes in the world goes to the stream's state machine, its answers go to the node.
 
-use crate::world::World;
 use super::nodes::{Connected, Nodes};
 use super::status::{Rejection, short};
 use super::stream::{Protocol, Push, Request};
 use super::{delta, sotw};
+use crate::kubernetes::tokens::{Refused, Tokens};
+use crate::world::World;
 use envoy_types::pb::envoy::config::core::v3::Node as NodeMessage;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
@@ -29,6 +30,8 @@ pub struct Ads {
     pub world: watch::Receiver<Arc<World>>,
     /// Who is connected.
     pub nodes: Nodes,
+    /// Who says who a node is; without it a node is who it says it is.
+    pub tokens: Option<Tokens>,
 }
 
 #[tonic::async_trait]
@@ -54,6 +57,16 @@ impl AggregatedDiscoveryService for Ads {
 }
 
 impl Ads {
+    /// The node that a stream is for.
+    async fn identify(&self, node: Option<&NodeMessage>, authorization: Option<&str>) -> Result<Node, Status> {
+        let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
+        let node = node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))?;
+        if let Some(tokens) = &self.tokens {
+            tokens.admit(authorization, &node).await.map_err(|refused| status(&refused))?;
+        }
+        Ok(node)
+    }
+
     /// Answers a stream at once and drives it in a task of its own, until the node leaves or the server ends.
     fn open<Asked, Answer>(
         &self,
@@ -67,12 +80,13 @@ impl Ads {
         Asked: Send + 'static,
         Answer: Send + 'static,
     {
+        let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok()).map(str::to_string);
         let (mut inbound, ads) = (request.into_inner(), self.clone());
         let (send, receive) = mpsc::channel(BACKLOG);
         tokio::spawn(async move {
             // The node says who it is in its first message.
             let Ok(Some(first)) = inbound.message().await else { return };
-            let node = match identify(node_of(&first)) {
+            let node = match ads.identify(node_of(&first), authorization.as_deref()).await {
                 Ok(node) => node,
                 Err(status) => {
                     tracing::warn!("a stream was refused: {}", status.message());
@@ -162,9 +176,13 @@ impl<Answer: Send> Driver<Answer> {
     }
 }
 
-fn identify(node: Option<&NodeMessage>) -> Result<Node, Status> {
-    let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
-    node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))
+fn status(refused: &Refused) -> Status {
+    let message = refused.to_string();
+    match refused {
+        Refused::NoToken | Refused::Invalid(_) | Refused::NoPod => Status::unauthenticated(message),
+        Refused::Other { .. } => Status::permission_denied(message),
+        Refused::Unreviewed(_) => Status::unavailable(message),
+    }
 }
 
 fn log(node: &Node, kind: Type, rejection: &Rejection) {

@@ -1,11 +1,11 @@
 //! The whole server with a gRPC client, over real sockets.
 
-use crate::world::World;
-use super::listen;
 use super::nodes::Nodes;
 use super::service::Ads;
 use super::status::State;
+use crate::listen;
 use crate::proxy_status;
+use crate::world::World;
 use envoy_types::pb::envoy::config::core::v3::Node as NodeMessage;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest};
@@ -39,13 +39,13 @@ struct Server {
 impl Server {
     async fn start(first: Arc<World>) -> Server {
         let (publish, world) = watch::channel(first);
-        let ads = Ads { world, nodes: Nodes::default() };
+        let ads = Ads { world, nodes: Nodes::default(), tokens: None };
         let tcp = listen::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = tcp.local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let unix = listen::unix(&folder.path().join("serve.sock")).unwrap();
-        tokio::spawn(listen::serve_tcp(tcp, ads.clone()));
-        tokio::spawn(listen::serve_unix(unix, ads));
+        tokio::spawn(listen::serve_tcp(tcp, ads.clone(), listen::never()));
+        tokio::spawn(listen::serve_unix(unix, ads, listen::never()));
         let client = AggregatedDiscoveryServiceClient::connect(format!("http://{address}")).await.unwrap();
         Server { publish, client, folder }
     }

@@ -1,8 +1,8 @@
 //! Who a proxy is: its projected service account token, reviewed by the API server.
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
-use kube::api::{Api, PostParams};
 use kube::Client;
+use kube::api::{Api, PostParams};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -147,7 +147,8 @@ mod tests {
         assert_eq!(may(pod("shop", "a-0"), &node), Ok(()));
         for other in [pod("shop", "a-1"), pod("other", "a-0")] {
             let refused = may(other.clone(), &node).unwrap_err().to_string();
-            let expected = format!("the token is of the pod {}/{}, which may not ask for the configuration of shop/a-0", other.namespace, other.name);
+            let expected =
+                format!("the token is of the pod {}/{}, which may not ask for the configuration of shop/a-0", other.namespace, other.name);
             assert_eq!(refused, expected);
         }
     }

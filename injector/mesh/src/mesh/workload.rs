@@ -110,5 +110,13 @@ fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &HashMap<&str, &BTreeMa
     let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let ports = pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.ports.iter().flatten());
     let named_ports = ports.filter_map(|port| Some((port.name.clone()?, u16::try_from(port.container_port).ok()?))).collect();
-    Some(Workload { name: name.into(), namespace: namespace.into(), locality: Locality::of(&labels, node), labels, address, ready, named_ports })
+    Some(Workload {
+        name: name.into(),
+        namespace: namespace.into(),
+        locality: Locality::of(&labels, node),
+        labels,
+        address,
+        ready,
+        named_ports,
+    })
 }

@@ -1,11 +1,11 @@
 //! A server, a real Envoy, an upstream, and requests through them.
 
 use super::plan::{ApiType, Plan};
-use crate::world::World;
-use crate::ads::listen;
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::ads::status::{State, TypeStatus};
+use crate::listen;
+use crate::world::World;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
 use hyper::service::service_fn;
@@ -56,7 +56,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listening = runtime.spawn(listen::tcp(address)).await.unwrap().unwrap();
         let address = listening.local_addr().unwrap();
-        runtime.spawn(listen::serve_tcp(listening, Ads { world, nodes }));
+        runtime.spawn(listen::serve_tcp(listening, Ads { world, nodes, tokens: None }, listen::never()));
         Server { publish, address, runtime }
     }
 }

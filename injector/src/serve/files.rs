@@ -1,59 +1,25 @@
-//! `weir serve`: the control plane, from files.
+//! The control plane from files.
 
-use crate::ads::listen;
+use super::{Args, DOMAIN};
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::files::Sources;
 use crate::files::follow;
 use crate::files::state::State;
 use crate::files::watch::Watch;
+use crate::listen;
 use crate::modules;
-use crate::telemetry;
 use crate::world::report;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use weir_mesh::mesh::{Module, Options};
 
-/// The DNS domain of a cluster, unless its administrator chose another.
-pub const DOMAIN: &str = "cluster.local";
-
-/// Serve configuration to Envoys over ADS, from files that are watched.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// File or folder with objects (of a folder *.yaml, *.yml and *.json directly in it); later ones override earlier ones. May appear later
-    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
-    files: Vec<PathBuf>,
-    /// Address to listen on for Envoys; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:15010", value_name = "ADDR")]
-    ads: SocketAddr,
-    /// Unix socket to listen on as well
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Folder where the objects in force are kept, so that one that is broken at the next start is served as it last was
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-    /// Folder with weir-canary.wasm and weir-locality.wasm; else $WEIR_MODULES, else `modules` beside this program or its folder
-    #[arg(long, value_name = "DIR")]
-    modules: Option<PathBuf>,
-}
-
 /// Serves until SIGTERM or SIGINT.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    telemetry::init();
-    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
-    let result = runtime.block_on(serve(args));
-    // Streams and file watches have nothing to finish: the nodes keep what they have.
-    runtime.shutdown_background();
-    result.map(|()| ExitCode::SUCCESS)
-}
-
-async fn serve(args: Args) -> anyhow::Result<()> {
+pub async fn serve(args: Args) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = listen::tcp(args.ads).await?;
     let socket = args.socket.as_deref().map(listen::unix).transpose()?;
@@ -81,18 +47,18 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(objects = world.objects.iter().count(), "serving ADS on {address}");
     let (publish, world) = watch::channel(Arc::new(world));
-    let ads = Ads { world, nodes: Nodes::default() };
+    let ads = Ads { world, nodes: Nodes::default(), tokens: None };
 
     let engine = follow::run(sources, watch, texts, options, state, publish);
     let unix = async {
         match socket {
-            Some(socket) => listen::serve_unix(socket, ads.clone()).await,
+            Some(socket) => listen::serve_unix(socket, ads.clone(), listen::never()).await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         () = engine => bail!("the files are no longer watched"),
-        () = listen::serve_tcp(listener, ads.clone()) => {}
+        () = listen::serve_tcp(listener, ads.clone(), listen::never()) => {}
         () = unix => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

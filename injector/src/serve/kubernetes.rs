@@ -1,0 +1,140 @@
+//! The control plane of a cluster.
+
+use super::DOMAIN;
+use crate::ads::http::{grpc, is_grpc, text};
+use crate::ads::nodes::Nodes;
+use crate::ads::service::Ads;
+use crate::certificates::{RENEWAL, Shown};
+use crate::kubernetes::tokens::Tokens;
+use crate::kubernetes::{authority, follow, watch as cluster};
+use crate::listen::{self, Answer};
+use crate::modules;
+use anyhow::{Context, Result, bail};
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
+use kube::Client;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tonic::body::Body;
+use weir_mesh::mesh::Options;
+
+/// ADS and modules, with TLS, for proxies.
+const PROXIES: u16 = 15012;
+/// Admission, with TLS, for the API server.
+const WEBHOOK: u16 = 15017;
+/// Health and metrics.
+const MONITORING: u16 = 15014;
+/// Pages about the mesh, on loopback alone: who may forward a port to this pod may read them.
+const DEBUG: u16 = 15013;
+/// The Service of the control plane.
+const SERVICE: &str = "weir";
+/// After SIGTERM: until all who choose among the replicas know that this one ends.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let namespace = std::env::var("POD_NAMESPACE").context("POD_NAMESPACE is not set: the control plane runs in a pod that says it")?;
+    let client = Client::try_default().await.context("no access to a cluster")?;
+
+    let (close, closing) = watch::channel(false);
+    let monitoring = Monitoring { ready: Arc::default() };
+    tokio::spawn(listen::serve_tcp(tcp(MONITORING).await?, monitoring.clone(), closing.clone()));
+
+    let authority = authority::of(&client, &namespace).await?;
+    let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{DOMAIN}")];
+    let shown = Shown::new(&authority.issue(&names)?)?;
+    let renewed = shown.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            if let Err(error) = authority.issue(&names).and_then(|pems| renewed.set(&pems)) {
+                tracing::error!("no new certificate, the old one stays: {error:#}");
+            }
+        }
+    });
+    let tls = shown.server_config()?;
+
+    let options = Options { domain: DOMAIN.into(), modules: place_modules(folder) };
+    let mut changes = cluster::all(&client);
+    let (follower, world) = follow::first(&mut changes, &options).await.context("the cluster is no longer watched")?;
+    tracing::info!(objects = world.objects.iter().count(), "serving");
+    let (publish, world) = watch::channel(Arc::new(world));
+    let following = follower.run(changes, publish);
+
+    let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client)) };
+    let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;
+    tokio::spawn(listen::serve_tcp(debug, ads.clone(), closing.clone()));
+    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads }, closing));
+    monitoring.ready.store(true, Ordering::Relaxed);
+
+    tokio::select! {
+        () = following => bail!("the cluster is no longer watched"),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    monitoring.ready.store(false, Ordering::Relaxed);
+    let _ = close.send(true);
+    tokio::time::sleep(LEAVING).await;
+    Ok(())
+}
+
+/// On every address of the pod.
+async fn tcp(port: u16) -> Result<tokio::net::TcpListener> {
+    match listen::tcp((Ipv6Addr::UNSPECIFIED, port).into()).await {
+        // A machine without IPv6.
+        Err(_) => listen::tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
+        listener => listener,
+    }
+}
+
+fn place_modules(named: Option<PathBuf>) -> std::collections::BTreeMap<String, weir_mesh::mesh::Module> {
+    let Some(folder) = modules::folder(named.as_deref()) else {
+        tracing::warn!("no folder of modules; canary and locality policies have no effect");
+        return Default::default();
+    };
+    let modules = modules::of_proxies(&folder);
+    for missing in modules.missing {
+        tracing::warn!("{missing}; policies for it have no effect");
+    }
+    modules.files
+}
+
+/// What proxies are answered.
+#[derive(Clone)]
+struct Proxies {
+    ads: Ads,
+}
+
+impl Answer for Proxies {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if is_grpc(&request) {
+            return grpc(self.ads.clone(), request).await;
+        }
+        Ok(text(StatusCode::NOT_FOUND, "there is the discovery service\n".to_string()))
+    }
+}
+
+/// What probes and collectors of metrics are answered.
+#[derive(Clone)]
+struct Monitoring {
+    ready: Arc<AtomicBool>,
+}
+
+impl Answer for Monitoring {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let ready = self.ready.load(Ordering::Relaxed);
+        Ok(match request.uri().path() {
+            "/healthz" => text(StatusCode::OK, "ok\n".to_string()),
+            "/readyz" if ready => text(StatusCode::OK, "ok\n".to_string()),
+            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "the cluster's objects are not all read yet\n".to_string()),
+            _ => text(StatusCode::NOT_FOUND, "there is /healthz and /readyz\n".to_string()),
+        })
+    }
+}
