@@ -50,7 +50,9 @@ fn the_definitions_are_those_of_the_types() {
 fn check<T: JsonSchema>(kind: &Kind) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/crds");
     let path = folder.join(format!("{}.yaml", kind.name.to_lowercase()));
-    let expected = format!("---\n{HEADER}{}", serde_saphyr::to_string(&definition(kind, &spec::<T>())).unwrap());
+    let mut definition = definition(kind, &spec::<T>());
+    definition.sort_all_objects();
+    let expected = format!("---\n{HEADER}{}", serde_saphyr::to_string(&definition).unwrap());
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, &expected).unwrap();
     }
@@ -75,7 +77,7 @@ fn definition(kind: &Kind, spec: &Value) -> Value {
         "listKind": format!("{}List", kind.name),
         "plural": kind.plural,
         "singular": kind.name.to_lowercase(),
-        "categories": ["istio-io", kind.group.replace('.', "-").trim_end_matches("-io").to_string() + "-io"],
+        "categories": ["istio-io", kind.group.replace('.', "-")],
     });
     if !kind.short.is_empty() {
         names["shortNames"] = json!(kind.short);
