@@ -17,13 +17,13 @@ demo: build wasm-test
 	target/debug/demo $(if $(FOR),--for $(FOR))
 
 test: build wasm-test
-	cargo test --workspace --exclude weir-tests --features weir-policy/schema
+	cargo test --workspace --exclude weir-tests --features weir-policy/schema,weir-mesh/schema
 	cargo test -p weir-tests -- --test-threads=1
 
 # Natively, as Wasm, and the fuzz targets, without libFuzzer.
 lint: wasm-target
 	cargo fmt --check
-	cargo clippy --workspace --all-targets --features weir-policy/schema -- -D warnings
+	cargo clippy --workspace --all-targets --features weir-policy/schema,weir-mesh/schema -- -D warnings
 	cargo clippy -p weir-canary -p weir-locality --features weir-canary/panic --target wasm32-wasip1 -- -D warnings
 	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path filters/policy/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path injector/mesh/fuzz/Cargo.toml --target-dir target --locked -- -D warnings

@@ -4,7 +4,9 @@ mod ads;
 mod analyze;
 mod certificates;
 mod commands;
+mod crds;
 mod files;
+mod install;
 mod kubernetes;
 mod listen;
 mod modules;
@@ -39,6 +41,9 @@ enum Command {
     Analyze(analyze::Args),
     ProxyStatus(proxy_status::Args),
     Serve(serve::Args),
+    Install(install::Args),
+    /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
+    Crds,
     /// The sample application of the demos
     #[command(hide = true, disable_help_flag = true)]
     Sample {
@@ -63,6 +68,8 @@ fn main() -> ExitCode {
         Command::Analyze(args) => analyze::run(args),
         Command::ProxyStatus(args) => proxy_status::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Install(args) => install::run(&args),
+        Command::Crds => crds::run(),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),
         Command::Inside(role) => up::inside::run(role),
     };

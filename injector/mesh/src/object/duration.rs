@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// A duration in the notation of Go's `time.ParseDuration`, without a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub Duration);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Span(#[cfg_attr(feature = "schema", schemars(with = "String"))] pub Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -17,7 +17,7 @@ mod yaml;
 pub use duration::Span;
 pub use kept::{Kept, keep};
 pub use read::{read, read_value};
-pub use yaml::Positions;
+pub use yaml::{Document, Positions, YamlError, documents};
 
 use crate::finding::{Finding, Place, Severity};
 use k8s_openapi::api::apps::v1::Deployment;
