@@ -34,7 +34,7 @@ enum Output {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let texts = Sources(args.files).read_all()?;
     let files = texts.files.len();
-    let world = follow::world(&Objects::default(), &texts, &Options { domain: DOMAIN.to_string(), modules: modules::all() });
+    let world = follow::world(&Objects::default(), &texts, &Options { domain: DOMAIN.to_string(), modules: modules::all(), marked: true });
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text => {

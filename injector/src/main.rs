@@ -10,7 +10,9 @@ mod install;
 mod kubernetes;
 mod listen;
 mod modules;
+mod proxy_init;
 mod proxy_status;
+mod redirect;
 mod serve;
 mod telemetry;
 mod up;
@@ -41,6 +43,9 @@ enum Command {
     Analyze(analyze::Args),
     ProxyStatus(proxy_status::Args),
     Serve(serve::Args),
+    Redirect(redirect::Args),
+    #[command(hide = true)]
+    ProxyInit(proxy_init::Args),
     Install(install::Args),
     /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
     Crds,
@@ -68,6 +73,8 @@ fn main() -> ExitCode {
         Command::Analyze(args) => analyze::run(args),
         Command::ProxyStatus(args) => proxy_status::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Redirect(args) => redirect::run(args),
+        Command::ProxyInit(args) => proxy_init::run(args),
         Command::Install(args) => install::run(&args),
         Command::Crds => crds::run(),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),

@@ -9,5 +9,6 @@ pub mod finding;
 pub mod mesh;
 pub mod node;
 pub mod object;
+pub mod redirect;
 pub mod snapshot;
 mod xds;

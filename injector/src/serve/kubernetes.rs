@@ -61,7 +61,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     });
     let tls = shown.server_config()?;
 
-    let options = Options { domain: DOMAIN.into(), modules: place_modules(folder) };
+    let options = Options { domain: DOMAIN.into(), modules: place_modules(folder), marked: false };
     let mut changes = cluster::all(&client);
     let (follower, world) = follow::first(&mut changes, &options).await.context("the cluster is no longer watched")?;
     tracing::info!(objects = world.objects.iter().count(), "serving");

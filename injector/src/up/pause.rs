@@ -106,7 +106,7 @@ fn hold() -> Result<ExitCode> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         network::configure_pod(setup.ip).await.context("the pod's network")?;
         if setup.redirect {
-            redirect::apply().await.context("the pod's redirection to Envoy (nftables)")?;
+            redirect::apply(&Redirect::default()).await.context("the pod's redirection to Envoy (nftables)")?;
         }
         anyhow::Ok(())
     })?;
