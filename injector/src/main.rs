@@ -4,6 +4,7 @@ mod ads;
 mod analyze;
 mod commands;
 mod files;
+mod inject;
 mod modules;
 mod proxy_status;
 mod serve;
@@ -33,6 +34,8 @@ enum Command {
     Apply(commands::apply::Args),
     Delete(commands::delete::Args),
     Analyze(analyze::Args),
+    Inject(inject::InjectArgs),
+    Uninject(inject::UninjectArgs),
     ProxyStatus(proxy_status::Args),
     Serve(serve::Args),
     /// The sample application of the demos
@@ -57,6 +60,8 @@ fn main() -> ExitCode {
         Command::Apply(args) => commands::apply::run(&args),
         Command::Delete(args) => commands::delete::run(&args),
         Command::Analyze(args) => analyze::run(args),
+        Command::Inject(args) => inject::inject(&args),
+        Command::Uninject(args) => inject::uninject(&args),
         Command::ProxyStatus(args) => proxy_status::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),
