@@ -6,6 +6,7 @@ mod certificates;
 mod commands;
 mod crds;
 mod files;
+mod inject;
 mod install;
 mod kubernetes;
 mod listen;
@@ -41,6 +42,8 @@ enum Command {
     Apply(commands::apply::Args),
     Delete(commands::delete::Args),
     Analyze(analyze::Args),
+    Inject(inject::InjectArgs),
+    Uninject(inject::UninjectArgs),
     ProxyStatus(proxy_status::Args),
     Serve(serve::Args),
     Redirect(redirect::Args),
@@ -71,6 +74,8 @@ fn main() -> ExitCode {
         Command::Apply(args) => commands::apply::run(&args),
         Command::Delete(args) => commands::delete::run(&args),
         Command::Analyze(args) => analyze::run(args),
+        Command::Inject(args) => inject::inject(&args),
+        Command::Uninject(args) => inject::uninject(&args),
         Command::ProxyStatus(args) => proxy_status::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Redirect(args) => redirect::run(args),

@@ -65,7 +65,9 @@ fn write(args: &Args, folder: &Path) -> Result<()> {
         merge(&mut bootstrap, serde_saphyr::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?);
     }
     write_json(&folder.join("envoy.json"), &bootstrap)?;
-    let Some(from) = modules::folder(None) else { bail!("the image has no modules: neither $WEIR_MODULES nor a folder `modules` beside {:?}", std::env::current_exe()) };
+    let Some(from) = modules::folder(None) else {
+        bail!("the image has no modules: neither $WEIR_MODULES nor a folder `modules` beside {:?}", std::env::current_exe())
+    };
     modules::hand_out(&from, &folder.join("modules"))
 }
 

@@ -5,7 +5,7 @@ use nlink::netlink::nftables::{BaseChain, Chain, CmpOp, Expr, Family, MetaKey, N
 use nlink::{Connection, Nftables};
 use std::path::Path;
 use std::process::ExitCode;
-use weir_mesh::inject::{Ports, Ranges};
+use weir_mesh::inject::text::{Ports, Ranges};
 use weir_mesh::redirect::{Match, PROXY_UID, Redirect, Rule, Rules, TABLE, Verdict};
 
 const TCP: u8 = 6;
@@ -120,9 +120,11 @@ async fn write(connection: &Connection<Nftables>, rules: &Rules) -> Result<()> {
 fn netlink(start: NftRule, rule: &Rule) -> NftRule {
     let matched = rule.matches.iter().fold(start, |out, one| match one {
         Match::Mark(mark) => out.match_mark(*mark),
-        Match::Uid(uid) => out
-            .expr(Expr::Meta { dreg: Register::R0, key: MetaKey::SkUid })
-            .expr(Expr::Cmp { sreg: Register::R0, op: CmpOp::Eq, data: uid.to_ne_bytes().to_vec() }),
+        Match::Uid(uid) => out.expr(Expr::Meta { dreg: Register::R0, key: MetaKey::SkUid }).expr(Expr::Cmp {
+            sreg: Register::R0,
+            op: CmpOp::Eq,
+            data: uid.to_ne_bytes().to_vec(),
+        }),
         Match::Loopback => out.match_oif("lo"),
         Match::To(range) => out.match_daddr(range.address(), range.prefix()),
         Match::Port(port) => out.match_tcp_dport(*port),

@@ -6,6 +6,7 @@
 
 pub mod bootstrap;
 pub mod finding;
+pub mod inject;
 pub mod mesh;
 pub mod node;
 pub mod object;

@@ -4,10 +4,11 @@
 //! loopback is left alone.
 
 use crate::bootstrap::{HEALTH_PORT, PROXY_MARK, STATS_PORT};
-use crate::inject::{Listed, Ports, Range, Ranges};
-use crate::xds::{INBOUND_PORT, OUTBOUND_PORT};
+use crate::inject::text::{Listed, Ports, Range, Ranges};
+use crate::xds::inbound::INBOUND_PORT;
+use crate::xds::listener::OUTBOUND_PORT;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The table's name, of both families.
 pub const TABLE: &str = "weir";
@@ -257,6 +258,6 @@ table ip weir {
 
     #[test]
     fn an_address_is_of_one_family() {
-        assert!(Range::new(IpAddr::from([1, 2, 3, 4]), 33).is_none());
+        assert!(Range::new(std::net::IpAddr::from([1, 2, 3, 4]), 33).is_none());
     }
 }
