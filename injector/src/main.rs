@@ -17,6 +17,7 @@ mod redirect;
 mod serve;
 mod telemetry;
 mod up;
+mod webhook;
 mod world;
 
 use clap::{Parser, Subcommand};

@@ -139,10 +139,16 @@ fn cluster(control_plane: &ControlPlane) -> Value {
         }),
         ControlPlane::Cluster { host, port, authority, secret } => json!({
             "name": "weir",
-            "type": "STRICT_DNS",
+            "cluster_type": {
+                "name": "envoy.cluster.dns",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+                    "dns_lookup_family": "V4_PREFERRED",
+                    "dns_refresh_rate": "5s",
+                    "dns_failure_refresh_rate": {"base_interval": "0.5s", "max_interval": "2s"},
+                },
+            },
             "connect_timeout": "1s",
-            "dns_lookup_family": "V4_PREFERRED",
-            "dns_failure_refresh_rate": {"base_interval": "0.5s", "max_interval": "2s"},
             "typed_extension_protocol_options": options(json!([shows_token(secret), {
                 "name": "envoy.filters.http.upstream_codec",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},

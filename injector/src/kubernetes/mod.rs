@@ -4,4 +4,5 @@ pub mod authority;
 pub mod follow;
 pub mod kinds;
 pub mod tokens;
+pub mod trust;
 pub mod watch;
