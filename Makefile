@@ -5,13 +5,15 @@ include wasm.mk
 ENVOY_VERSION := 1.40.0
 # The Envoy that `weir up` finds: $ENVOY, else the PATH's, else ours.
 OUR_ENVOY := .tools/envoy
+# Where `make cluster` puts its cluster.
+CLUSTER := target/cluster
 # When `make demo` ends: so long after its start, at the earliest with its last figure; without it at Ctrl-C.
 FOR ?=
 
-.PHONY: build demo test lint bench envoy needs
+.PHONY: build demo test lint bench envoy needs cluster cluster-down cluster-needs
 
 build: needs wasm envoy
-	cargo build -p weir -p weir-tests
+	cargo build -p weir -p weir-sample -p weir-cluster -p weir-tests
 
 demo: build wasm-test
 	target/debug/demo $(if $(FOR),--for $(FOR))
@@ -27,6 +29,20 @@ lint: wasm-target
 	cargo clippy -p weir-canary -p weir-locality --features weir-canary/panic --target wasm32-wasip1 -- -D warnings
 	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path filters/policy/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path injector/mesh/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
+
+# A Kubernetes cluster of three zones on this machine, with the project's images; prints the KUBECONFIG.
+cluster: build cluster-needs
+	@target/debug/cluster up $(CLUSTER) --envoy "$${ENVOY:-$$(command -v envoy || echo $(OUR_ENVOY))}"
+
+cluster-down:
+	@target/debug/cluster down $(CLUSTER)
+
+# What a cluster needs of Debian; without root its tests say that they are skipped.
+CLUSTER_PACKAGES := containerd runc containernetworking-plugins iproute2 nftables conntrack
+cluster-needs:
+	@test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || dpkg -s $(CLUSTER_PACKAGES) >/dev/null 2>&1 || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLUSTER_PACKAGES) >/dev/null; } || \
+		echo "no cluster here: apt-get install $(CLUSTER_PACKAGES)" >&2
 
 bench: build
 	cargo bench -p weir-policy

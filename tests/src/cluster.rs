@@ -1,7 +1,7 @@
 //! A Kubernetes cluster with Weir in it, shared by the tests of one program.
 
-use crate::able;
-use crate::tools::{envoy, project, texts, weir};
+use crate::tools::{envoy, project, texts, wait_for, weir};
+use crate::{Mesh, able};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use weir_cluster::dir::Dir;
 use weir_cluster::{network, node, programs, relay};
-use weir_sample::load::{self, Config};
 
 /// The namespace of the control plane.
 pub const SYSTEM: &str = "weir-system";
@@ -26,6 +25,7 @@ pub struct Cluster {
     kubeconfig: OsString,
     programs: PathBuf,
     own: Option<Own>,
+    ingress: OnceLock<SocketAddr>,
 }
 
 /// A cluster that these tests started. It ends when the program does: then its standard input ends.
@@ -58,7 +58,7 @@ impl Cluster {
     pub fn start() -> Result<Cluster> {
         let programs = programs::build()?;
         if let Some(kubeconfig) = named() {
-            return Ok(Cluster { kubeconfig, programs, own: None });
+            return Ok(Cluster { kubeconfig, programs, own: None, ingress: OnceLock::new() });
         }
         let folder = TempDir::with_prefix("weir-cluster-")?;
         let dir = Dir(folder.path().join("cluster"));
@@ -73,7 +73,12 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(50));
         }
         let kubeconfig = dir.kubeconfig().into();
-        Ok(Cluster { kubeconfig, programs, own: Some(Own { dir, _folder: folder, _process: process, _input: input }) })
+        Ok(Cluster {
+            kubeconfig,
+            programs,
+            own: Some(Own { dir, _folder: folder, _process: process, _input: input }),
+            ingress: OnceLock::new(),
+        })
     }
 
     /// Installs Weir as a user would, and gives the gateway ports on every node.
@@ -161,24 +166,37 @@ impl Cluster {
         }
     }
 
+    /// Waits until a URL of the ingress gateway answers.
+    pub async fn answers(&self, url: &str) -> Result<()> {
+        wait_for(&format!("an answer of {url}"), PATIENCE, async || {
+            let report = self.count(url, 10, &[]).await.ok()?;
+            (report.failed == 0).then_some(())
+        })
+        .await
+    }
+
     /// An address of this machine that leads to an address in the cluster.
     pub fn forward(&self, to: SocketAddr) -> Result<SocketAddr> {
         let own = self.own.as_ref().context("only in a cluster of the tests' own is every address reached")?;
         Ok((Ipv4Addr::LOCALHOST, relay::forward(&own.dir, to)?).into())
     }
 
-    /// An address of this machine that leads to the ingress gateway's port 80.
-    pub fn gateway(&self) -> Result<SocketAddr> {
+    fn ingress(&self) -> Result<SocketAddr> {
         let service = self.get(&["service", "weir-ingressgateway", "-n", SYSTEM])?;
         let port = service["spec"]["ports"].as_array().into_iter().flatten().find(|port| port["port"] == 80);
         let port = port.and_then(|port| port["nodePort"].as_u64()).context("a port of the nodes for port 80")?;
         let node = node::all().first().map(|node| network::node(node.index)).context("a node")?;
         self.forward((node, u16::try_from(port)?).into())
     }
+}
 
-    /// A load on a URL of the ingress gateway.
-    pub fn load(&self, url: &str) -> Result<Config> {
-        Ok(Config { connect: Some(self.gateway()?), ..Config::new(url) })
+impl Mesh for Cluster {
+    fn gateway(&self) -> SocketAddr {
+        *self.ingress.get_or_init(|| self.ingress().expect("the ingress gateway"))
+    }
+
+    fn apply(&self, path: &str) -> Result<()> {
+        self.kubectl(&["apply", "-f", path]).map(drop)
     }
 }
 
@@ -241,9 +259,4 @@ pub fn is_ready(pod: &Value) -> bool {
         .into_iter()
         .flatten()
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
-/// Sends some requests and counts the answers by JSON pointers.
-pub async fn count(load: Config, requests: u64, by: &[&str]) -> Result<load::Report> {
-    load::run(Config { requests: Some(requests), by: by.iter().map(ToString::to_string).collect(), ..load }).await
 }

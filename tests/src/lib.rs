@@ -5,10 +5,12 @@ pub mod bench;
 pub mod cluster;
 pub mod figure;
 pub mod lone_envoy;
+pub mod mesh;
 pub mod scenario;
 pub mod tools;
 pub mod traces;
 pub mod up;
 
 pub use figure::Figure;
+pub use mesh::Mesh;
 pub use up::Up;

@@ -1,5 +1,6 @@
 //! A mesh that runs under `weir up` while its handle lives.
 
+use crate::Mesh;
 use crate::tools::{Process, family, processes_with, project, wait_for, weir};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
@@ -12,7 +13,6 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use weir_sample::load::{self, Config};
 
 /// `weir up` tells what happens within this time.
 const SAID: Duration = Duration::from_secs(10);
@@ -90,12 +90,6 @@ impl Up {
         self.dir.path()
     }
 
-    /// Where the first gateway listens outside.
-    pub fn gateway(&self) -> SocketAddr {
-        let port = self.view["gateways"][0]["ports"][0]["outside"].as_u64().expect("a gateway");
-        SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("a port")))
-    }
-
     /// Runs a command of `weir` on this mesh; `--run-dir` goes before a `--`.
     pub fn weir(&self, args: &[&str]) -> Result<Output> {
         let (before, after) = args.split_at(args.iter().position(|arg| *arg == "--").unwrap_or(args.len()));
@@ -143,26 +137,11 @@ impl Up {
         Ok(view["pods"].as_array().context("pods")?.iter().filter(of).map(named).collect())
     }
 
-    /// Applies a manifest of the project.
-    pub fn apply(&self, path: &str) -> Result<()> {
-        self.ask(&["apply", "-f", &project(path).display().to_string()]).map(drop)
-    }
-
     /// Applies a manifest.
     pub fn apply_text(&self, text: &str) -> Result<()> {
         let file = self.dir.path().join("applied.yaml");
         std::fs::write(&file, text)?;
         self.ask(&["apply", "-f", &file.display().to_string()]).map(drop)
-    }
-
-    /// A load on a URL of the gateway.
-    pub fn load(&self, url: &str) -> Config {
-        Config { connect: Some(self.gateway()), ..Config::new(url) }
-    }
-
-    /// Sends some requests to a URL of the gateway and counts the answers by JSON pointers.
-    pub async fn count(&self, url: &str, requests: u64, by: &[&str]) -> Result<load::Report> {
-        load::run(Config { requests: Some(requests), by: by.iter().map(ToString::to_string).collect(), ..self.load(url) }).await
     }
 
     /// A pod as `weir get` shows it, by `NAME.NAMESPACE`.
@@ -215,6 +194,17 @@ impl Up {
         self.child.kill()?;
         let status = self.child.wait()?;
         bail!("weir up did not end within {END:?} of {signal:?}, but by SIGKILL: {status}");
+    }
+}
+
+impl Mesh for Up {
+    fn gateway(&self) -> SocketAddr {
+        let port = self.view["gateways"][0]["ports"][0]["outside"].as_u64().expect("a gateway");
+        SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("a port")))
+    }
+
+    fn apply(&self, path: &str) -> Result<()> {
+        self.ask(&["apply", "-f", &project(path).display().to_string()]).map(drop)
     }
 }
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use weir_tests::scenario::analyze::{self, DEMOS, MISSPELT, demo_with, line_of};
 use weir_tests::scenario::canary;
 use weir_tests::tools::{free_port, modules, project, texts, type_weir, wait_for, weir};
-use weir_tests::{Up, able};
+use weir_tests::{Mesh, Up, able};
 
 const SOON: Duration = Duration::from_secs(5);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use weir_tests::scenario::canary;
 use weir_tests::tools::{project, wait_for, weir};
-use weir_tests::{Up, able};
+use weir_tests::{Mesh, Up, able};
 
 const CANARY: &str = "deploy/demos/canary";
 const SOON: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use weir_sample::client::Client;
 use weir_sample::load::{Config, Report, run};
 use weir_tests::scenario::canary;
 use weir_tests::tools::{project, wait_for};
-use weir_tests::{Up, able};
+use weir_tests::{Mesh, Up, able};
 
 const GATEWAY: &str = "istio-ingressgateway-0.istio-system";
 const SOON: Duration = Duration::from_secs(10);

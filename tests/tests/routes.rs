@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use weir_sample::client::{Answer, Client};
 use weir_sample::load::{Config, run};
 use weir_tests::tools::wait_for;
-use weir_tests::{Up, able};
+use weir_tests::{Mesh, Up, able};
 
 const GATEWAY: &str = "istio-ingressgateway-0.istio-system";
 const LIMIT: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use weir_tests::scenario::ends::{self, END};
 use weir_tests::scenario::{canary, protocols};
 use weir_tests::tools::{project, texts, wait_for, weir};
 use weir_tests::traces::Traces;
-use weir_tests::{Up, able};
+use weir_tests::{Mesh, Up, able};
 
 const CANARY: &str = "deploy/demos/canary";
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use weir_mesh::bootstrap::{Bootstrap, build};
+use weir_mesh::bootstrap::{Bootstrap, ControlPlane, build};
 use weir_mesh::node::{Node, Role};
 
 const START: Duration = Duration::from_secs(30);
@@ -83,7 +83,8 @@ impl Envoy {
             namespace: GATEWAYS.into(),
             domain: "cluster.local".into(),
         };
-        let mut bootstrap = build(&Bootstrap { node, locality: (ZONE.0.into(), ZONE.1.into()), ads });
+        let locality = Some((ZONE.0.into(), ZONE.1.into()));
+        let mut bootstrap = build(&Bootstrap { node, locality, control_plane: ControlPlane::Local(ads) });
         // Several Envoys in one network namespace: ports that are free, and no mark, which needs a privilege.
         bootstrap["admin"]["address"]["socket_address"]["port_value"] = admin.port().into();
         bootstrap["static_resources"]["listeners"] = json!([]);

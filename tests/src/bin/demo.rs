@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use weir_tests::scenario::{analyze, bookinfo, canary, ends, failures, filters, locality, operations, protocols};
 use weir_tests::tools::{project, weir};
-use weir_tests::{Figure, Up};
+use weir_tests::{Figure, Mesh, Up};
 
 /// The exit code of a program that was ended before its time.
 const INTERRUPTED: u8 = 130;

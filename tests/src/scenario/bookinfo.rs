@@ -1,13 +1,13 @@
 //! Bookinfo: Istio's well-known example, unchanged in what it shows.
 
-use crate::{Figure, Up};
+use crate::{Figure, Mesh};
 use anyhow::Result;
 use hyper::Request;
 use std::time::Duration;
 use weir_sample::client::Client;
 
 /// The pages and what is not one.
-pub async fn pages(mesh: &Up) -> Result<Figure> {
+pub async fn pages(mesh: &impl Mesh) -> Result<Figure> {
     let client = Client::new(Some(mesh.gateway()));
     let get = async |path: &str| -> Result<(u16, String)> {
         let request = Request::get(format!("http://books.example{path}")).body(http_body_util::Full::default())?;
@@ -24,7 +24,7 @@ pub async fn pages(mesh: &Up) -> Result<Figure> {
 }
 
 /// Reviews are split over v2 (black) and v3 (red).
-pub async fn reviews(mesh: &Up) -> Result<Figure> {
+pub async fn reviews(mesh: &impl Mesh) -> Result<Figure> {
     let report = mesh.count("http://books.example/api/v1/products/0/reviews", 1000, &["/reviews/0/rating/color"]).await?;
     let black = report.values.get("black").copied().unwrap_or_default();
     let red = report.values.get("red").copied().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::IN_FORCE;
 use crate::tools::wait_for;
-use crate::{Figure, Up};
+use crate::{Figure, Mesh};
 use anyhow::Result;
 use hyper::header::{HeaderName, HeaderValue};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const COLOUR: &str = "/colour";
 const TESTER: &str = "x-tester";
 
 /// Applies a step of the release and waits until the gateway splits so.
-pub async fn step(mesh: &Up, name: &str, canary: std::ops::RangeInclusive<f64>) -> Result<()> {
+pub async fn step(mesh: &impl Mesh, name: &str, canary: std::ops::RangeInclusive<f64>) -> Result<()> {
     mesh.apply(&format!("deploy/demos/canary/steps/{name}.yaml"))?;
     wait_for(&format!("{name}: a canary's share of {canary:?}"), IN_FORCE, async || {
         let report = mesh.count(URL, 400, &[COLOUR]).await.ok()?;
@@ -24,7 +24,7 @@ pub async fn step(mesh: &Up, name: &str, canary: std::ops::RangeInclusive<f64>) 
 }
 
 /// The weight alone, without a user.
-pub async fn share_without_user(mesh: &Up) -> Result<Figure> {
+pub async fn share_without_user(mesh: &impl Mesh) -> Result<Figure> {
     step(mesh, "1-90-10", 0.02..=0.2).await?;
     let report = mesh.count(URL, 5000, &[COLOUR]).await?;
     let share = share(&report, "green") * 100.0;
@@ -38,7 +38,7 @@ pub async fn share_without_user(mesh: &Up) -> Result<Figure> {
 }
 
 /// A thousand users, three requests each.
-async fn users(mesh: &Up) -> Result<Report> {
+async fn users(mesh: &impl Mesh) -> Result<Report> {
     run(Config { requests: Some(3000), by: vec![COLOUR.into()], users: numbered_users(1000), ..mesh.load(URL) }).await
 }
 
@@ -50,7 +50,7 @@ fn colours(report: &Report) -> BTreeMap<String, Option<String>> {
 }
 
 /// Users keep their version while the weight stays, and while it grows; two figures.
-pub async fn users_keep_their_version(mesh: &Up) -> Result<[Figure; 2]> {
+pub async fn users_keep_their_version(mesh: &impl Mesh) -> Result<[Figure; 2]> {
     step(mesh, "1-90-10", 0.02..=0.2).await?;
     let first = users(mesh).await?;
     let before = colours(&first);
@@ -82,7 +82,7 @@ pub async fn users_keep_their_version(mesh: &Up) -> Result<[Figure; 2]> {
 }
 
 /// A tester reaches the canary at weight 0.
-pub async fn tester(mesh: &Up) -> Result<Figure> {
+pub async fn tester(mesh: &impl Mesh) -> Result<Figure> {
     step(mesh, "3-100-0", 0.0..=0.0).await?;
     let testers = says(mesh, TESTER, "yes").await?;
     let others = mesh.count(URL, 200, &[COLOUR]).await?.values;
@@ -91,18 +91,18 @@ pub async fn tester(mesh: &Up) -> Result<Figure> {
 }
 
 /// Whether the header with this value makes a tester, and with `not` none.
-pub async fn makes_a_tester(mesh: &Up, value: &'static str, not: &'static str) -> Result<bool> {
+pub async fn makes_a_tester(mesh: &impl Mesh, value: &'static str, not: &'static str) -> Result<bool> {
     Ok(says(mesh, TESTER, value).await? == one("green", 200) && says(mesh, TESTER, not).await? == one("blue", 200))
 }
 
 /// The colours of 200 requests with this header.
-async fn says(mesh: &Up, name: &'static str, value: &'static str) -> Result<BTreeMap<String, u64>> {
+async fn says(mesh: &impl Mesh, name: &'static str, value: &'static str) -> Result<BTreeMap<String, u64>> {
     let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect();
     Ok(run(Config { requests: Some(200), by: vec![COLOUR.into()], headers, ..mesh.load(URL) }).await?.values)
 }
 
 /// What an outside client says of users' numbers and of subsets does not count.
-pub async fn spoofed_headers(mesh: &Up) -> Result<Figure> {
+pub async fn spoofed_headers(mesh: &impl Mesh) -> Result<Figure> {
     step(mesh, "2-50-50", 0.35..=0.65).await?;
     let bucket = says(mesh, "x-weir-bucket", "0").await?;
     step(mesh, "3-100-0", 0.0..=0.0).await?;

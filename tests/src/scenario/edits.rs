@@ -2,7 +2,7 @@
 
 use super::canary;
 use crate::tools::wait_for;
-use crate::{Figure, Up};
+use crate::{Figure, Mesh, Up};
 use anyhow::{Result, ensure};
 use hyper::Request;
 use std::path::Path;

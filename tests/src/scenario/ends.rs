@@ -3,7 +3,7 @@
 use super::canary;
 use crate::tools::{copy_files, envoy, modules, project, texts, wait_for, weir};
 use crate::traces::Traces;
-use crate::{Figure, Up};
+use crate::{Figure, Mesh, Up};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Signal, geteuid};
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -2,7 +2,7 @@
 
 use super::canary;
 use crate::tools::wait_for;
-use crate::{Figure, Up};
+use crate::{Figure, Mesh, Up};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use super::{IN_FORCE, canary, load_goes_on};
 use crate::lone_envoy::LoneEnvoy;
 use crate::tools::{copy_files, modules, project, wait_for, weir};
-use crate::{Figure, Up};
+use crate::{Figure, Mesh, Up};
 use anyhow::{Context, Result};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};

@@ -2,7 +2,7 @@
 
 use super::load_goes_on;
 use crate::tools::wait_for;
-use crate::{Figure, Up};
+use crate::{Figure, Mesh, Up};
 use anyhow::{Context, Result};
 use hyper::header::{HeaderName, HeaderValue};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ const AWAY: Duration = Duration::from_secs(1);
 const BACK: Duration = Duration::from_secs(15);
 
 /// A load that enters in a zone.
-fn from_zone(mesh: &Up, zone: &str) -> Config {
+fn from_zone(mesh: &impl Mesh, zone: &str) -> Config {
     let header = HeaderValue::from_str(zone).expect("a zone's name is a header's value");
     Config {
         headers: [(HeaderName::from_static("x-zone"), header)].into_iter().collect(),
@@ -29,7 +29,7 @@ fn from_zone(mesh: &Up, zone: &str) -> Config {
 }
 
 /// All healthy: every call stays in its zone.
-pub async fn stays(mesh: &Up) -> Result<Figure> {
+pub async fn stays(mesh: &impl Mesh) -> Result<Figure> {
     let mut measured = Vec::new();
     let mut kept = true;
     for zone in ZONES {
@@ -42,7 +42,7 @@ pub async fn stays(mesh: &Up) -> Result<Figure> {
 }
 
 /// What an outside client says of zones does not count: the gateway calls product in its own.
-pub async fn spoofed_header(mesh: &Up) -> Result<Figure> {
+pub async fn spoofed_header(mesh: &impl Mesh) -> Result<Figure> {
     let headers = [(HeaderName::from_static("x-weir-zone"), HeaderValue::from_static("local/c"))].into_iter().collect();
     let report = run(Config { requests: Some(200), headers, by: BY.map(String::from).into(), ..mesh.load(URL) }).await?;
     let kept = report.values == BTreeMap::from([("a a".into(), 200)]);

@@ -2,7 +2,7 @@
 
 use super::{IN_FORCE, canary, load_goes_on};
 use crate::tools::{project, wait_for};
-use crate::{Figure, Up};
+use crate::{Figure, Mesh, Up};
 use anyhow::Result;
 use std::time::Duration;
 use weir_sample::load::{Config, Load};
