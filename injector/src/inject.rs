@@ -1,7 +1,6 @@
 //! `weir inject` and `weir uninject`: what the webhook does to pods, done to the manifests in files.
 
 use crate::commands;
-use crate::files::Sources;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,8 +58,8 @@ pub fn uninject(args: &UninjectArgs) -> Result<ExitCode> {
 fn print(files: &Files, edit: impl Fn(&SourceFile) -> Output) -> Result<ExitCode> {
     let mut text = String::new();
     let mut findings: Vec<Finding> = Vec::new();
-    for file in files.read()? {
-        let output = edit(&file);
+    for manifest in commands::manifests(&files.files)? {
+        let output = edit(&SourceFile { path: manifest.file.into(), text: manifest.text });
         findings.extend(output.findings);
         separate(&mut text, &output.text);
         text.push_str(&output.text);
@@ -96,22 +95,4 @@ fn certificate(path: &Path) -> Result<String> {
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
-}
-
-impl Files {
-    fn read(&self) -> Result<Vec<SourceFile>> {
-        let mut files = Vec::new();
-        for path in &self.files {
-            if path == Path::new("-") {
-                files.push(SourceFile { path: "standard input".into(), text: std::io::read_to_string(std::io::stdin())? });
-                continue;
-            }
-            let texts = Sources(vec![path.clone()]).read_all()?;
-            if let Some(finding) = texts.findings.first() {
-                bail!("{finding}");
-            }
-            files.extend(texts.files);
-        }
-        Ok(files)
-    }
 }

@@ -83,9 +83,9 @@ pub fn inject(pod: &Value, owner: Option<&str>, values: &Values, ca: &str) -> Re
 fn add(pod: &mut Value, owner: Option<&str>, settings: &Settings, values: &Values, ca: &str) -> Status {
     let labels = metadata::canonical_labels(pod, owner);
     let first_app = first_app(pod);
-    let probes = probes::rewrite(pod, settings);
     let users_proxy = take(pod, "containers", PROXY).or_else(|| take(pod, "initContainers", PROXY));
     let users_init = take(pod, "initContainers", INIT);
+    let probes = probes::rewrite(pod, settings);
     let uid = users_proxy.as_ref().and_then(|users| users.container.pointer("/securityContext/runAsUser")?.as_u64());
     let init = containers::init(settings, values, ca, &probes::ports(&probes), uid.filter(|uid| *uid != 0).unwrap_or(PROXY_UID));
     let proxy = containers::proxy(settings, values);
