@@ -14,7 +14,7 @@ use weir_mesh::object::SourceFile;
 pub struct InjectArgs {
     #[command(flatten)]
     files: Files,
-    /// The control plane's CA (PEM): kubectl get configmap weir-ca -n weir-system -o 'jsonpath={.data.ca\.crt}' > ca.crt
+    /// The control plane's CA (PEM), by which the proxy knows it; without it you are told how to get it
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// The settings of injection, as in the ConfigMap `weir` (key config.yaml); without them the defaults
