@@ -74,11 +74,10 @@ pub fn inject(file: &SourceFile, request: &Request) -> Output {
 /// Takes the proxy out of all pods and pod templates that Weir injected.
 pub fn uninject(file: &SourceFile) -> Output {
     edit(file, &|object, findings| {
-        let pod = uninject_pod(object.template);
-        if pod.is_none() && status::text(object.template).is_some() {
+        if status::is_anothers(object.template) {
             findings.push((Severity::Warning, String::new(), "another mesh's injector was here: it stays as it is".into()));
         }
-        pod
+        uninject_pod(object.template)
     })
 }
 

@@ -60,11 +60,11 @@ pub struct Injected {
 /// PEM by which the proxy knows the control plane.
 pub fn inject(pod: &Value, owner: Option<&str>, values: &Values, ca: &str) -> Result<Injected, Vec<Problem>> {
     let before = Status::of(pod);
-    if status::text(pod).is_some() && before.is_none() {
+    if before.is_none() && status::text(pod).is_some() {
         let message = "another mesh's injector wrote it: the pod has a proxy already";
         return Err(vec![Problem::annotation(STATUS, message)]);
     }
-    let original = uninject(pod).unwrap_or_else(|| pod.clone());
+    let original = before.as_ref().map_or_else(|| pod.clone(), |before| take_out::without(pod, before));
     shape::check(&original)?;
     let (settings, mut warnings) = Settings::of(&original, values)?;
     warnings.extend(cautions(&original, &settings));
