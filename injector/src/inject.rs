@@ -96,3 +96,27 @@ fn certificate(path: &Path) -> Result<String> {
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_of_two_files_stay_apart() {
+        for (text, next, expected) in
+            [("", "a: 1\n", ""), ("a: 1", "b: 1\n", "a: 1\n---\n"), ("a: 1\n", "--- # b\n", "a: 1\n"), ("a: 1", "", "a: 1")]
+        {
+            let mut printed = text.to_string();
+            separate(&mut printed, next);
+            assert_eq!(printed, expected, "{text:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_ca_without_a_certificate_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "-----BEGIN PRIVATE KEY-----").unwrap();
+        let expected = format!("{}: no certificate in PEM form is in it", file.path().display());
+        assert_eq!(certificate(file.path()).unwrap_err().to_string(), expected);
+    }
+}
