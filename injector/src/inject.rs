@@ -1,7 +1,6 @@
 //! `weir inject` and `weir uninject`: what the webhook does to pods, done to the manifests in files.
 
 use crate::commands;
-use crate::files::Sources;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +14,7 @@ use weir_mesh::object::SourceFile;
 pub struct InjectArgs {
     #[command(flatten)]
     files: Files,
-    /// The control plane's CA (PEM): kubectl get configmap weir-ca -n weir-system -o 'jsonpath={.data.ca\.crt}' > ca.crt
+    /// The control plane's CA (PEM), by which the proxy knows it; without it you are told how to get it
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// The settings of injection, as in the ConfigMap `weir` (key config.yaml); without them the defaults
@@ -59,8 +58,8 @@ pub fn uninject(args: &UninjectArgs) -> Result<ExitCode> {
 fn print(files: &Files, edit: impl Fn(&SourceFile) -> Output) -> Result<ExitCode> {
     let mut text = String::new();
     let mut findings: Vec<Finding> = Vec::new();
-    for file in files.read()? {
-        let output = edit(&file);
+    for manifest in commands::manifests(&files.files)? {
+        let output = edit(&SourceFile { path: manifest.file.into(), text: manifest.text });
         findings.extend(output.findings);
         separate(&mut text, &output.text);
         text.push_str(&output.text);
@@ -98,20 +97,26 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 
-impl Files {
-    fn read(&self) -> Result<Vec<SourceFile>> {
-        let mut files = Vec::new();
-        for path in &self.files {
-            if path == Path::new("-") {
-                files.push(SourceFile { path: "standard input".into(), text: std::io::read_to_string(std::io::stdin())? });
-                continue;
-            }
-            let texts = Sources(vec![path.clone()]).read_all()?;
-            if let Some(finding) = texts.findings.first() {
-                bail!("{finding}");
-            }
-            files.extend(texts.files);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_of_two_files_stay_apart() {
+        for (text, next, expected) in
+            [("", "a: 1\n", ""), ("a: 1", "b: 1\n", "a: 1\n---\n"), ("a: 1\n", "--- # b\n", "a: 1\n"), ("a: 1", "", "a: 1")]
+        {
+            let mut printed = text.to_string();
+            separate(&mut printed, next);
+            assert_eq!(printed, expected, "{text:?} {next:?}");
         }
-        Ok(files)
+    }
+
+    #[test]
+    fn a_ca_without_a_certificate_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "-----BEGIN PRIVATE KEY-----").unwrap();
+        let expected = format!("{}: no certificate in PEM form is in it", file.path().display());
+        assert_eq!(certificate(file.path()).unwrap_err().to_string(), expected);
     }
 }

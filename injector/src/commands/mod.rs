@@ -93,7 +93,7 @@ pub fn print(text: &str) {
 }
 
 /// The manifests of files, of folders as `weir up` reads them, and of standard input for `-`.
-fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
+pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>> {
     let mut manifests = Vec::new();
     for path in paths {
         if path == Path::new("-") {

@@ -52,7 +52,9 @@ pub fn inject(file: &SourceFile, request: &Request) -> Output {
             return None;
         }
         let Some(ca) = request.ca else {
-            findings.push((Severity::Error, String::new(), "the CA is needed by which the proxy knows the control plane".into()));
+            let fetch = format!("kubectl get configmap weir-ca -n {} -o 'jsonpath={{.data.ca\\.crt}}' > ca.crt", request.values.namespace);
+            let message = format!("the proxy is to know the control plane by its CA: {fetch}, then --ca-file ca.crt");
+            findings.push((Severity::Error, String::new(), message));
             return None;
         };
         let owner = if object.pointer.is_empty() { None } else { name("name") };
@@ -72,11 +74,10 @@ pub fn inject(file: &SourceFile, request: &Request) -> Output {
 /// Takes the proxy out of all pods and pod templates that Weir injected.
 pub fn uninject(file: &SourceFile) -> Output {
     edit(file, &|object, findings| {
-        let pod = uninject_pod(object.template);
-        if pod.is_none() && status::text(object.template).is_some() {
+        if status::is_anothers(object.template) {
             findings.push((Severity::Warning, String::new(), "another mesh's injector was here: it stays as it is".into()));
         }
-        pod
+        uninject_pod(object.template)
     })
 }
 
@@ -197,7 +198,7 @@ fn shown(value: &Value) -> String {
     format!("{} {}", text("/kind"), name.trim_start_matches('/'))
 }
 
-/// As kubectl writes it: block style, lists not indented, long texts in one line.
+/// As kubectl writes it: block style, lists not indented, long texts in one line. Any JSON value can be written.
 fn write(value: &Value) -> String {
     let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
     let mut text = serde_saphyr::to_string_with_options(value, options).unwrap_or_default();

@@ -60,11 +60,11 @@ pub struct Injected {
 /// PEM by which the proxy knows the control plane.
 pub fn inject(pod: &Value, owner: Option<&str>, values: &Values, ca: &str) -> Result<Injected, Vec<Problem>> {
     let before = Status::of(pod);
-    if status::text(pod).is_some() && before.is_none() {
+    if before.is_none() && status::text(pod).is_some() {
         let message = "another mesh's injector wrote it: the pod has a proxy already";
         return Err(vec![Problem::annotation(STATUS, message)]);
     }
-    let original = uninject(pod).unwrap_or_else(|| pod.clone());
+    let original = before.as_ref().map_or_else(|| pod.clone(), |before| take_out::without(pod, before));
     shape::check(&original)?;
     let (settings, mut warnings) = Settings::of(&original, values)?;
     warnings.extend(cautions(&original, &settings));
@@ -83,9 +83,9 @@ pub fn inject(pod: &Value, owner: Option<&str>, values: &Values, ca: &str) -> Re
 fn add(pod: &mut Value, owner: Option<&str>, settings: &Settings, values: &Values, ca: &str) -> Status {
     let labels = metadata::canonical_labels(pod, owner);
     let first_app = first_app(pod);
-    let probes = probes::rewrite(pod, settings);
     let users_proxy = take(pod, "containers", PROXY).or_else(|| take(pod, "initContainers", PROXY));
     let users_init = take(pod, "initContainers", INIT);
+    let probes = probes::rewrite(pod, settings);
     let uid = users_proxy.as_ref().and_then(|users| users.container.pointer("/securityContext/runAsUser")?.as_u64());
     let init = containers::init(settings, values, ca, &probes::ports(&probes), uid.filter(|uid| *uid != 0).unwrap_or(PROXY_UID));
     let proxy = containers::proxy(settings, values);

@@ -26,7 +26,7 @@ use std::net::IpAddr;
 
 const KINDS: [&str; 3] = ["startupProbe", "readinessProbe", "livenessProbe"];
 
-/// Rewrites the TCP probes of a pod's containers, before ours are added, and says which.
+/// Rewrites the TCP probes of a pod's containers, without ours and the user's own proxy, and says which.
 pub(super) fn rewrite(pod: &mut Value, settings: &Settings) -> Vec<Probe> {
     let Some(redirect) = settings.redirect.as_ref().filter(|_| settings.rewrite_probes) else { return Vec::new() };
     let lists: &[&str] = if settings.native { &[INIT_CONTAINERS, CONTAINERS] } else { &[CONTAINERS] };

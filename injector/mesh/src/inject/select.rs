@@ -5,7 +5,7 @@
 //! `weir inject` and an explanation agree whatever the selectors let through.
 
 use super::selector::Selector;
-use super::status::{self, Status};
+use super::status;
 use super::values::Values;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -146,7 +146,7 @@ fn refused(pod: &Value, labels: Option<&Map<String, Value>>, namespace: &Namespa
     if namespace.name == values.namespace {
         return Some(WhyNot::OwnNamespace(namespace.name.into()));
     }
-    if status::text(pod).is_some() && Status::of(pod).is_none() {
+    if status::is_anothers(pod) {
         return Some(WhyNot::OtherInjector);
     }
     let annotation = pod.pointer("/metadata/annotations").and_then(|annotations| annotations.get(INJECT)).and_then(Value::as_str);

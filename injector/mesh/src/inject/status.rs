@@ -75,7 +75,12 @@ pub(super) struct Probe {
 
 /// The annotation's text.
 pub(super) fn text(pod: &Value) -> Option<&str> {
-    pod.pointer("/metadata/annotations").and_then(|annotations| annotations.get(STATUS)).and_then(Value::as_str)
+    pod.get("metadata")?.get("annotations")?.get(STATUS)?.as_str()
+}
+
+/// Whether another mesh's injector wrote the annotation: what Weir wrote says so.
+pub(super) fn is_anothers(pod: &Value) -> bool {
+    text(pod).is_some() && Status::of(pod).is_none()
 }
 
 impl Status {

@@ -7,19 +7,23 @@ use serde_json::{Map, Value};
 
 /// The pod or pod template as its user wrote it, with what others did to it since; none if Weir has not injected it.
 pub fn uninject(pod: &Value) -> Option<Value> {
-    let status = Status::of(pod)?;
+    Some(without(pod, &Status::of(pod)?))
+}
+
+/// The pod without what an injection of that status added.
+pub(super) fn without(pod: &Value, status: &Status) -> Value {
     let mut pod = pod.clone();
     remove_named(&mut pod, INIT_CONTAINERS, &status.init_containers);
     remove_named(&mut pod, CONTAINERS, &status.containers);
     remove_named(&mut pod, "/spec/volumes", &status.volumes);
     remove_named(&mut pod, "/spec/imagePullSecrets", &status.image_pull_secrets);
-    let own = status.weir;
-    let mut originals = own.originals;
+    let own = &status.weir;
+    let mut originals: Vec<_> = own.originals.iter().collect();
     originals.sort_by_key(|original| original.index);
     for original in originals {
         let list = pod.get_mut("spec").and_then(|spec| spec.get_mut(&original.list)).and_then(Value::as_array_mut);
         if let Some(list) = list {
-            list.insert(original.index.min(list.len()), original.container);
+            list.insert(original.index.min(list.len()), original.container.clone());
         }
     }
     own.probes.iter().for_each(|probe| probes::restore(&mut pod, probe));
@@ -28,7 +32,7 @@ pub fn uninject(pod: &Value) -> Option<Value> {
     for pointer in own.created.iter().rev() {
         remove_if_empty(&mut pod, pointer);
     }
-    Some(pod)
+    pod
 }
 
 fn remove_named(pod: &mut Value, pointer: &str, names: &[String]) {

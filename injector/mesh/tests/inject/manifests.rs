@@ -1,7 +1,6 @@
 //! Injection of files.
 
 use super::CA;
-use weir_mesh::finding::Severity;
 use weir_mesh::inject::Values;
 use weir_mesh::inject::manifest::{self, Output, Request};
 use weir_mesh::object::SourceFile;
@@ -113,7 +112,9 @@ fn errors_name_the_object_and_the_annotation() {
     assert!(findings(&broken)[0].starts_with("f.yaml:") && findings(&broken)[0].contains("this is not YAML"), "{broken:?}");
     let request = Request { namespace: "default", values: &Values::default(), ca: None };
     let without = manifest::inject(&file(&all_kinds()[0]), &request);
-    assert_eq!(without.findings[0].severity, Severity::Error);
+    let expected = "f.yaml:1:1: error Pod : the proxy is to know the control plane by its CA: \
+        kubectl get configmap weir-ca -n weir-system -o 'jsonpath={.data.ca\\.crt}' > ca.crt, then --ca-file ca.crt";
+    assert_eq!(findings(&without), [expected]);
 }
 
 #[test]
