@@ -42,6 +42,8 @@ enum Command {
     ProxyStatus(proxy_status::Args),
     Serve(serve::Args),
     Install(install::Args),
+    Upgrade(install::upgrade::Args),
+    Uninstall(install::uninstall::Args),
     /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
     Crds,
     /// The sample application of the demos
@@ -69,6 +71,8 @@ fn main() -> ExitCode {
         Command::ProxyStatus(args) => proxy_status::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Install(args) => install::run(&args),
+        Command::Upgrade(args) => install::upgrade::run(&args),
+        Command::Uninstall(args) => install::uninstall::run(&args),
         Command::Crds => crds::run(),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),
         Command::Inside(role) => up::inside::run(role),

@@ -44,6 +44,11 @@ impl Access {
     }
 }
 
+/// Does on this thread what is waited for.
+pub fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?.block_on(work)
+}
+
 /// What the API server said, or why it could not be asked, in one line.
 pub fn message(error: &kube::Error) -> String {
     match error {

@@ -4,5 +4,6 @@ pub mod access;
 pub mod authority;
 pub mod follow;
 pub mod kinds;
+pub mod proxied;
 pub mod tokens;
 pub mod watch;
