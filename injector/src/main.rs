@@ -2,7 +2,10 @@
 
 mod ads;
 mod analyze;
+mod ask;
+mod bug_report;
 mod certificates;
+mod check;
 mod commands;
 mod crds;
 mod files;
@@ -10,10 +13,12 @@ mod install;
 mod kubernetes;
 mod listen;
 mod modules;
+mod probe;
 mod proxy_status;
 mod serve;
 mod telemetry;
 mod up;
+mod version;
 mod world;
 
 use clap::{Parser, Subcommand};
@@ -44,6 +49,11 @@ enum Command {
     Install(install::Args),
     Upgrade(install::upgrade::Args),
     Uninstall(install::uninstall::Args),
+    Check(check::Args),
+    Version(version::Args),
+    BugReport(bug_report::Args),
+    #[command(hide = true)]
+    Probe(probe::Args),
     /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
     Crds,
     /// The sample application of the demos
@@ -73,6 +83,10 @@ fn main() -> ExitCode {
         Command::Install(args) => install::run(&args),
         Command::Upgrade(args) => install::upgrade::run(&args),
         Command::Uninstall(args) => install::uninstall::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Version(args) => version::run(&args),
+        Command::BugReport(args) => bug_report::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Crds => crds::run(),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),
         Command::Inside(role) => up::inside::run(role),

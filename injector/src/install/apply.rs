@@ -26,8 +26,10 @@ pub struct How {
 pub enum Refused {
     /// Others own fields, and want them otherwise: each field with its owner.
     Conflict(Vec<(String, String)>),
-    /// The cluster lacks its kind, or its namespace.
-    Unknown(String),
+    /// The cluster does not have the kind.
+    Unknown,
+    /// Something that it needs is not there, as its namespace.
+    Lacking(String),
     /// Anything else.
     Other(String),
 }
@@ -39,7 +41,8 @@ impl fmt::Display for Refused {
                 let fields: Vec<_> = fields.iter().map(|(field, manager)| format!("{field} belongs to {manager}")).collect();
                 f.write_str(&fields.join(", "))
             }
-            Refused::Unknown(text) | Refused::Other(text) => f.write_str(text),
+            Refused::Unknown => f.write_str("the cluster does not have this kind"),
+            Refused::Lacking(text) | Refused::Other(text) => f.write_str(text),
         }
     }
 }
@@ -63,7 +66,8 @@ fn refused(status: &Status) -> Refused {
     let conflicts: Vec<_> = conflicts.map(|cause| (cause.field.trim_start_matches('.').to_string(), manager(&cause.message))).collect();
     match status.code {
         409 if !conflicts.is_empty() => Refused::Conflict(conflicts),
-        404 => Refused::Unknown(status.message.clone()),
+        404 if status.details.as_ref().is_none_or(|details| details.name.is_empty()) => Refused::Unknown,
+        404 => Refused::Lacking(status.message.clone()),
         _ => Refused::Other(status.message.clone()),
     }
 }
@@ -90,6 +94,9 @@ mod tests {
     fn what_is_no_conflict_of_fields_is_told_as_the_api_server_says_it() {
         let status = |code: u16| serde_json::from_value(json!({"code": code, "message": "no"})).unwrap();
         assert_eq!(refused(&status(409)), Refused::Other("no".into()));
-        assert_eq!(refused(&status(404)), Refused::Unknown("no".into()));
+        // As the API server answers where it serves nothing.
+        assert_eq!(refused(&status(404)), Refused::Unknown);
+        let namespace = serde_json::from_value(json!({"code": 404, "message": "no", "details": {"kind": "namespaces", "name": "mesh"}}));
+        assert_eq!(refused(&namespace.unwrap()), Refused::Lacking("no".into()));
     }
 }

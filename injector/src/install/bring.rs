@@ -43,6 +43,9 @@ pub async fn bring(client: &Client, job: &Job) -> Result<ExitCode> {
     for (reference, owner) in &left {
         say(&format!("  {reference} is there already and left alone{owner}"));
     }
+    for value in job.before.iter().flat_map(|before| before.forgotten(&job.chosen.given)) {
+        say(&format!("  {value} is as in the chart again: it is not among the values given (weir upgrade keeps them)"));
+    }
     let before = job.before.as_ref().map(|record| record.objects.clone()).unwrap_or_default();
     let now: Vec<_> = objects.iter().map(Reference::of).collect();
     let mut record = Record::new(&job.chosen.given, plan::union(&now, &before))?;
@@ -109,7 +112,12 @@ async fn divide(client: &Client, rendered: Vec<Value>) -> Result<(Vec<Value>, Ve
 
 /// An object as the cluster has it.
 pub async fn live(client: &Client, reference: &Reference) -> Result<Option<DynamicObject>> {
-    reference.api(client).get_opt(&reference.name).await.map_err(|error| anyhow!("{reference}: {}", message(&error)))
+    match reference.api(client).get(&reference.name).await {
+        Ok(live) => Ok(Some(live)),
+        // Also if the cluster does not have the kind.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(anyhow!("{reference}: {}", message(&error))),
+    }
 }
 
 /// Lets the API server try all objects without effect, so that what it refuses is known before anything has changed.
@@ -140,8 +148,8 @@ async fn rehearse(client: &Client, objects: &[Value], left: &[(Reference, String
 /// Whether a refusal comes from trying alone: a role binding wants its role, and some webhooks cannot try.
 fn is_of_the_rehearsal(refused: &Refused) -> bool {
     match refused {
-        Refused::Conflict(_) => false,
-        Refused::Unknown(text) => !text.contains("could not find the requested resource"),
+        Refused::Conflict(_) | Refused::Unknown => false,
+        Refused::Lacking(_) => true,
         Refused::Other(text) => text.contains("does not support dry run"),
     }
 }

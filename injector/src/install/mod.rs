@@ -1,22 +1,22 @@
 //! `weir install`: Weir's objects from the Helm chart inside this program, so that both ways of installing give the same.
 
 mod apply;
-mod bring;
+pub mod bring;
 mod chart;
 mod component;
 mod functions;
-mod installed;
+pub mod installed;
 mod layer;
-mod plan;
-mod ready;
-mod record;
-mod reference;
-mod remains;
+pub mod plan;
+pub mod ready;
+pub mod record;
+pub mod reference;
+pub mod remains;
 mod set;
 pub mod uninstall;
 pub mod upgrade;
 mod values;
-mod why;
+pub mod why;
 
 use crate::commands::print;
 use crate::crds;

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::Api;
 use serde_json::{Map, Value, json};
+use weir_mesh::object::documents;
 
 /// The ConfigMap.
 pub const NAME: &str = "weir-install";
@@ -44,6 +45,16 @@ impl Record {
         kept.map(drop).map_err(|refused| anyhow!("ConfigMap {namespace}/{NAME}: {refused}"))
     }
 
+    /// The values that were given and no longer are, as `a.b`.
+    pub fn forgotten(&self, given: &Map<String, Value>) -> Vec<String> {
+        let before = documents(&self.values).into_iter().next().and_then(Result::ok).map(|document| document.value);
+        let mut lost = Vec::new();
+        for (key, value) in before.iter().filter_map(Value::as_object).flatten() {
+            gather(&mut lost, key, value, given.get(key));
+        }
+        lost
+    }
+
     /// The ConfigMap.
     fn object(&self, namespace: &str) -> Result<Value> {
         Ok(json!({
@@ -60,6 +71,18 @@ impl Record {
     }
 }
 
+fn gather(lost: &mut Vec<String>, path: &str, before: &Value, now: Option<&Value>) {
+    match (before, now) {
+        (Value::Object(before), now) => {
+            for (key, value) in before {
+                gather(lost, &format!("{path}.{key}"), value, now.and_then(|now| now.get(key)));
+            }
+        }
+        (_, None) => lost.push(path.into()),
+        (_, Some(_)) => {}
+    }
+}
+
 fn read(found: &ConfigMap) -> Result<Record> {
     let text = |key: &str| found.data.as_ref().and_then(|data| data.get(key)).cloned().with_context(|| format!("it has no {key}"));
     let objects = serde_json::from_str(&text("objects.json")?).context("objects.json")?;
@@ -69,6 +92,14 @@ fn read(found: &ConfigMap) -> Result<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_are_no_longer_given_are_named() {
+        let given = json!({"controlPlane": {"replicas": 3, "resources": {"limits": null}}, "revision": "a"});
+        let record = Record::new(given.as_object().unwrap(), vec![]).unwrap();
+        let now = json!({"controlPlane": {"replicas": 2}});
+        assert_eq!(record.forgotten(now.as_object().unwrap()), ["controlPlane.resources.limits", "revision"]);
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_kept() {

@@ -5,7 +5,7 @@ use super::reference::Reference;
 use super::{bring, record};
 use crate::kubernetes::access::message;
 use crate::kubernetes::kinds::WATCHED;
-use crate::kubernetes::proxied;
+use crate::kubernetes::{list, proxied};
 use anyhow::{Result, anyhow};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams, ObjectMeta};
@@ -50,7 +50,7 @@ pub async fn objects(client: &Client, definition: &Reference) -> Result<Option<S
     let kind = WATCHED.iter().find(|kind| kind.group == group && format!("{}s", kind.kind.to_lowercase()) == plural);
     let Some(version) = kind.and_then(|kind| kind.versions.first().map(|version| format!("{group}/{version}"))) else { return Ok(None) };
     let kind = kind.map(|kind| kind.kind).unwrap_or_default();
-    let count = list(client, &version, kind, None).await?.len();
+    let count = metadata(client, &version, kind, None).await?.len();
     Ok((count > 0).then(|| format!("{count} {plural}")))
 }
 
@@ -61,8 +61,8 @@ pub async fn strangers(client: &Client, namespace: &str) -> Result<Vec<String>> 
     let istio = istio.filter_map(|kind| Some((format!("{}/{}", kind.group, kind.versions.first()?), kind.kind)));
     let kinds = KINDS.iter().map(|(version, kind)| (version.to_string(), *kind)).chain(istio);
     for (version, kind) in kinds {
-        let of_others = list(client, &version, kind, Some(namespace)).await?.into_iter().filter(|metadata| is_strange(kind, metadata));
-        found.extend(of_others.map(|metadata| format!("{kind} {}", metadata.name.unwrap_or_default())));
+        let of_others = metadata(client, &version, kind, Some(namespace)).await?.into_iter().filter(|it| is_strange(kind, it));
+        found.extend(of_others.map(|it| format!("{kind} {}", it.name.unwrap_or_default())));
     }
     Ok(found)
 }
@@ -78,7 +78,7 @@ fn is_strange(kind: &str, metadata: &ObjectMeta) -> bool {
 }
 
 /// The metadata of all objects of a kind; none if the cluster does not know it.
-async fn list(client: &Client, version: &str, kind: &str, namespace: Option<&str>) -> Result<Vec<ObjectMeta>> {
+async fn metadata(client: &Client, version: &str, kind: &str, namespace: Option<&str>) -> Result<Vec<ObjectMeta>> {
     let reference =
         Reference { api_version: version.into(), kind: kind.into(), namespace: namespace.map(str::to_string), name: String::new() };
     match reference.api(client).list_metadata(&ListParams::default()).await {
@@ -91,8 +91,7 @@ async fn list(client: &Client, version: &str, kind: &str, namespace: Option<&str
 /// What still hangs on Weir, in lines.
 pub async fn dependents(client: &Client) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    let namespaces = Api::<Namespace>::all(client.clone()).list(&ListParams::default()).await;
-    for namespace in namespaces.map_err(|error| anyhow!("{}", message(&error)))? {
+    for namespace in list::all::<Namespace>(&Api::all(client.clone()), "").await? {
         if let Some(label) = proxied::asks(&namespace) {
             lines.push(format!("namespace {} still has the label {label}, which nobody answers now", namespace.name_any()));
         }

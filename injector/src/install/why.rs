@@ -21,21 +21,34 @@ pub async fn deployment(client: &Client, reference: &Reference) -> Vec<String> {
     let selector: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let found = pods.list(&ListParams::default().labels(&selector.join(","))).await.map(|list| list.items).unwrap_or_default();
-    // Replicas often fail alike.
-    let mut alike: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    let mut alike: BTreeMap<Vec<String>, (Vec<String>, Vec<String>)> = BTreeMap::new();
     for pod in found.iter().filter(|pod| !is_ready(pod)) {
         let mut told = pod_lines(pod);
-        told.extend(events(client, pod).await.into_iter().map(|event| format!("event: {event}")));
+        let events = events(client, pod).await;
+        told.extend(events.iter().filter(|event| is_news(event, &told)).map(|event| format!("event: {event}")).collect::<Vec<_>>());
         for container in crashed(pod) {
             told.extend(log(&pods, &pod.name_any(), &container).await);
         }
-        alike.entry(told.into_iter().map(|line| line.replace(&pod.name_any(), "POD")).collect()).or_default().push(pod.name_any());
+        let name = pod.name_any();
+        let (_, names) = alike.entry(told.iter().map(|line| likeness(line, &name)).collect()).or_insert_with(|| (told, vec![]));
+        names.push(name);
     }
-    for (told, names) in alike {
+    for (told, names) in alike.into_values() {
         lines.push(format!("{} {}:", if names.len() == 1 { "pod" } else { "pods" }, names.join(", ")));
         lines.extend(told.into_iter().map(|line| format!("  {}", line.replace('\n', "\n  "))));
     }
     lines
+}
+
+/// What of a line is the same for another replica that fails alike: not its name, not its address.
+fn likeness(line: &str, pod: &str) -> String {
+    line.replace(pod, "").chars().filter(|character| !character.is_ascii_digit()).collect()
+}
+
+/// Whether an event says more than the containers' states, which repeat what it is about.
+fn is_news(event: &str, told: &[String]) -> bool {
+    let last = event.rsplit(": ").next().unwrap_or(event);
+    !told.iter().any(|line| line.contains(last))
 }
 
 /// What the Deployment itself says is wrong, as a pod that admission refuses.
@@ -168,6 +181,14 @@ mod tests {
         ] {
             assert_eq!(pod_lines(&pod(status)), expected);
         }
+    }
+
+    #[test]
+    fn an_event_that_repeats_a_containers_state_is_no_news() {
+        let told = ["container weir waits: ErrImagePull: no host 10.0.0.1:53".to_string()];
+        assert!(!is_news("Failed: Failed to pull: no host 10.0.0.1:53", &told) && !is_news("Failed: Error: ErrImagePull", &told));
+        assert!(is_news("FailedMount: configmap \"weir-ca\" not found", &told));
+        assert_eq!(likeness("a-x1 at 10.0.0.1", "a-x1"), likeness("a-y2 at 10.0.3.4", "a-y2"));
     }
 
     #[test]

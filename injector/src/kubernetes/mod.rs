@@ -3,7 +3,9 @@
 pub mod access;
 pub mod authority;
 pub mod follow;
+pub mod forward;
 pub mod kinds;
+pub mod list;
 pub mod proxied;
 pub mod tokens;
 pub mod watch;

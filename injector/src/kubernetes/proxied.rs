@@ -1,17 +1,15 @@
 //! Which pods of a cluster have Weir's proxy, and of which versions.
 
-use super::access::message;
-use anyhow::{Result, anyhow};
+use super::list;
+use anyhow::Result;
 use k8s_openapi::api::core::v1::{Container, Namespace, Pod};
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 use kube::{Client, ResourceExt};
 
 /// The init container that prepares the proxy: its image is Weir's.
-const INIT: &str = "weir-init";
+pub const INIT: &str = "weir-init";
 /// The proxy.
 pub const PROXY: &str = "istio-proxy";
-/// So many pods at once are asked for.
-const PAGE: u32 = 500;
 
 /// The images that make a pod's proxy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,17 +41,10 @@ pub fn version(image: &str) -> &str {
 
 /// All pods that have not ended.
 pub async fn pods(client: &Client) -> Result<Vec<Pod>> {
-    let api: Api<Pod> = Api::all(client.clone());
-    let mut params = ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed").limit(PAGE);
-    let mut pods = Vec::new();
-    loop {
-        let list = api.list(&params).await.map_err(|error| anyhow!("{}", message(&error)))?;
-        pods.extend(list.items);
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(pods),
-        }
-    }
+    let mut pods: Vec<Pod> = list::all(&Api::all(client.clone()), "").await?;
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
+    pods.retain(|pod| !matches!(phase(pod).as_str(), "Succeeded" | "Failed"));
+    Ok(pods)
 }
 
 /// The label by which a namespace asks for sidecars, as `istio-injection=enabled`; none if it does not ask.
