@@ -65,7 +65,6 @@ pub async fn weir(client: &Client, installed: &Installed, archive: &mut Archive)
     for reference in references.iter().filter(|reference| reference.kind != "Secret") {
         let file = format!("weir/{}-{}.yaml", reference.kind.to_lowercase(), reference.name);
         match reference.api(client).get(&reference.name).await {
-            // A list item does not say its kind, an object that is asked for does.
             Ok(object) => archive.objects(&file, [value(&object)])?,
             Err(error) => archive.lacks(&file, message(&error)),
         }
@@ -154,10 +153,16 @@ async fn logs(client: &Client, pod: &Pod, is_own: bool, archive: &mut Archive) -
     Ok(())
 }
 
+fn runs(pod: &Pod, container: &str) -> bool {
+    let statuses =
+        pod.status.iter().flat_map(|it| it.init_container_statuses.iter().flatten().chain(it.container_statuses.iter().flatten()));
+    statuses.into_iter().any(|it| it.name == container && it.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
 async fn page(client: &Client, pod: &Pod, port: u16, path: &str, name: &str, archive: &mut Archive) -> Result<()> {
     let file = format!("pods/{}/{name}", place(pod));
-    if !is_ready(pod) {
-        archive.lacks(&file, "the pod is not ready");
+    if !runs(pod, if port == DEBUG { "weir" } else { proxied::PROXY }) {
+        archive.lacks(&file, "its container does not run");
         return Ok(());
     }
     match forward::get(client, &pod.namespace().unwrap_or_default(), &pod.name_any(), port, path).await {

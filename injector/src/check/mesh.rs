@@ -55,7 +55,10 @@ pub async fn deployments(client: &Client, namespace: &str) -> Result<Vec<Line>> 
         let reference = Reference { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: Some(namespace.into()), name };
         let mut told = vec![format!("Deployment {}: {text}", reference.name)];
         told.extend(why::deployment(client, &reference).await);
-        lines.push(bad(told.join("\n"), format!("kubectl describe pods --namespace {namespace}, and what stands above")));
+        lines.push(bad(
+            told.join("\n"),
+            format!("put right what stands above; all there is to know: kubectl describe pods --namespace {namespace}"),
+        ));
     }
     Ok(lines)
 }

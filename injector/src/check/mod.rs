@@ -75,8 +75,7 @@ async fn lines(client: &Client, namespace: Option<&str>) -> Vec<Line> {
     }
     match pods::seen(client, &installed.namespace).await {
         Ok(seen) => {
-            lines.push(pods::standards(&seen));
-            lines.extend(pods::forbidden(&seen));
+            lines.extend(pods::standards(&seen));
             if is_there {
                 lines.extend(pods::sidecars(&seen, &settings));
             }

@@ -37,31 +37,31 @@ fn standard(namespace: &Namespace) -> Option<&str> {
     ["baseline", "restricted"].contains(&standard.as_str()).then_some(standard)
 }
 
-/// Namespaces that could not have sidecars, and do not ask for them.
-pub fn standards(seen: &Seen) -> Line {
-    let strict = seen.namespaces.iter().filter(|namespace| proxied::asks(namespace).is_none());
-    let strict: Vec<_> = strict.filter_map(|it| Some(format!("{} ({})", it.name_any(), standard(it)?))).collect();
-    match strict.as_slice() {
-        [] => good("no namespace enforces a Pod Security standard that forbids a sidecar's init container, unless it stands below"),
-        strict => note(
-            format!("namespaces that enforce a Pod Security standard under which there are no sidecars: {}", strict.join(", ")),
+/// Namespaces that enforce a standard which forbids sidecars: a problem where they ask for them, else worth to be known.
+pub fn standards(seen: &Seen) -> Vec<Line> {
+    let mut lines: Vec<_> = seen.namespaces.iter().filter_map(forbidden).collect();
+    let others = seen.namespaces.iter().filter(|namespace| proxied::asks(namespace).is_none());
+    let others: Vec<_> = others.filter_map(|it| Some(format!("{} ({})", it.name_any(), standard(it)?))).collect();
+    if !others.is_empty() {
+        lines.push(note(
+            format!("namespaces that enforce a Pod Security standard under which there are no sidecars: {}", others.join(", ")),
             "nothing, unless their pods shall have sidecars",
-        ),
+        ));
     }
+    if lines.is_empty() {
+        lines.push(good("no namespace enforces a Pod Security standard that forbids a sidecar's init container"));
+    }
+    lines
 }
 
-/// Namespaces that ask for sidecars which they themselves forbid.
-pub fn forbidden(seen: &Seen) -> Vec<Line> {
-    let line = |namespace: &Namespace| {
-        let (label, standard, name) = (proxied::asks(namespace)?, standard(namespace)?, namespace.name_any());
-        Some(bad(
-            format!(
-                "namespace {name} has {label} and enforces the Pod Security standard {standard}, which refuses the pods: a sidecar's init container has NET_ADMIN and NET_RAW"
-            ),
-            format!("kubectl label --overwrite namespace {name} {ENFORCE}=privileged"),
-        ))
-    };
-    seen.namespaces.iter().filter_map(line).collect()
+fn forbidden(namespace: &Namespace) -> Option<Line> {
+    let (label, standard, name) = (proxied::asks(namespace)?, standard(namespace)?, namespace.name_any());
+    Some(bad(
+        format!(
+            "namespace {name} has {label} and enforces the Pod Security standard {standard}, which refuses pods with a sidecar: its init container has NET_ADMIN and NET_RAW"
+        ),
+        format!("kubectl label --overwrite namespace {name} {ENFORCE}=privileged"),
+    ))
 }
 
 /// Pods that lack the sidecar that their namespace asks for, and sidecars of another version than new ones.
@@ -148,14 +148,12 @@ mod tests {
             namespace("d", json!({"istio-injection": "enabled"})),
         ];
         let seen = Seen { namespaces, pods: vec![] };
-        let lines = forbidden(&seen);
-        assert_eq!(lines.len(), 1);
-        assert!(
-            lines[0].grade == Grade::Bad && lines[0].text.starts_with("namespace a has istio-injection=enabled and enforces"),
-            "{lines:?}"
-        );
-        let line = standards(&seen);
-        assert!(line.grade == Grade::Note && line.text.ends_with(": c (baseline)"), "{line}");
+        let lines = standards(&seen);
+        let grades: Vec<_> = lines.iter().map(|line| line.grade).collect();
+        assert_eq!(grades, [Grade::Bad, Grade::Note]);
+        assert!(lines[0].text.starts_with("namespace a has istio-injection=enabled and enforces the Pod Security standard restricted"));
+        assert!(lines[1].text.ends_with(": c (baseline)"), "{lines:?}");
+        assert_eq!(standards(&Seen::default()).first().map(|line| line.grade), Some(Grade::Good));
     }
 
     #[test]

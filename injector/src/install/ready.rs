@@ -105,7 +105,7 @@ pub fn rollout(deployment: &Deployment) -> State {
         return state(false, format!("{updated} of {wanted} replicas made as they shall be"));
     }
     if all > updated {
-        return state(false, format!("{} old replicas still run", all - updated));
+        return state(false, format!("replicas of before still run: {}", all - updated));
     }
     state(available >= wanted, format!("{available} of {wanted} replicas available"))
 }
@@ -131,7 +131,7 @@ mod tests {
             (json!({"observedGeneration": 2}), state(false, "0 of 2 replicas made as they shall be")),
             (
                 json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}),
-                state(false, "1 old replicas still run"),
+                state(false, "replicas of before still run: 1"),
             ),
             (
                 json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}),

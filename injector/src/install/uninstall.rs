@@ -65,6 +65,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 say(&format!("  {definition} removed"));
             }
         }
+        // Those that are not gone in time remain.
+        gone(&client, &definitions).await?;
         let mut left = Vec::new();
         if is_place_ours && (strangers.is_empty() || args.purge) {
             bring::remove(&client, &place).await?;
