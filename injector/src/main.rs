@@ -2,7 +2,10 @@
 
 mod ads;
 mod analyze;
+mod ask;
+mod bug_report;
 mod certificates;
+mod check;
 mod commands;
 mod crds;
 mod files;
@@ -11,12 +14,14 @@ mod install;
 mod kubernetes;
 mod listen;
 mod modules;
+mod probe;
 mod proxy_init;
 mod proxy_status;
 mod redirect;
 mod serve;
 mod telemetry;
 mod up;
+mod version;
 mod webhook;
 mod world;
 
@@ -51,6 +56,13 @@ enum Command {
     #[command(hide = true)]
     ProxyInit(proxy_init::Args),
     Install(install::Args),
+    Upgrade(install::upgrade::Args),
+    Uninstall(install::uninstall::Args),
+    Check(check::Args),
+    Version(version::Args),
+    BugReport(bug_report::Args),
+    #[command(hide = true)]
+    Probe(probe::Args),
     /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
     Crds,
     /// The sample application of the demos
@@ -82,6 +94,12 @@ fn main() -> ExitCode {
         Command::Redirect(args) => redirect::run(args),
         Command::ProxyInit(args) => proxy_init::run(args),
         Command::Install(args) => install::run(&args),
+        Command::Upgrade(args) => install::upgrade::run(&args),
+        Command::Uninstall(args) => install::uninstall::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Version(args) => version::run(&args),
+        Command::BugReport(args) => bug_report::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Crds => crds::run(),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),
         Command::Inside(role) => up::inside::run(role),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_mesh::bootstrap::{Bootstrap, ControlPlane, FOLDER, build, token_secret};
+use weir_mesh::inject::probes;
 use weir_mesh::node::{Node, Role};
 
 /// Where a pod's token is mounted.
@@ -33,6 +34,9 @@ pub struct Args {
     /// File with JSON that is merged into Envoy's bootstrap: objects field by field, lists one after the other
     #[arg(long, value_name = "FILE")]
     bootstrap_override: Option<PathBuf>,
+    /// Ports of the app that TCP probes ask for: the proxy looks whether something listens there
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    tcp_probes: Vec<u16>,
     /// Redirect the pod's traffic too
     #[arg(long)]
     redirect: bool,
@@ -59,7 +63,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn write(args: &Args, folder: &Path) -> Result<()> {
     let secret = folder.join("token.json");
     write_json(&secret, &token_secret(Path::new(TOKEN_FOLDER)))?;
-    let mut bootstrap = build(&Bootstrap { node: node(args)?, locality: None, control_plane: control_plane(args, secret)? });
+    let node = node(args)?;
+    let ip = node.ip;
+    let mut bootstrap = build(&Bootstrap { node, locality: None, control_plane: control_plane(args, secret)? });
+    probes::serve(&mut bootstrap, ip, &args.tcp_probes);
     if let Some(file) = &args.bootstrap_override {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         merge(&mut bootstrap, serde_saphyr::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?);

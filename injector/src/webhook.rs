@@ -126,7 +126,8 @@ mod tests {
         assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
         let patch = BASE64_STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
         let mut patched = pod(json!({}));
-        json_patch::patch(&mut patched, &serde_json::from_slice(&patch).unwrap()).unwrap();
+        let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+        json_patch::patch(&mut patched, &patch).unwrap();
         assert_eq!(patched["spec"]["initContainers"][1]["name"], "istio-proxy");
         let again = webhook().review(asked(patched));
         assert_eq!(again["response"], json!({"allowed": true, "uid": "u"}), "asked again, there is nothing to change");

@@ -36,8 +36,8 @@ impl Layer {
     }
 }
 
-/// The layers' values, each over those before it, and those of `--set` over all.
-pub fn values(layers: Vec<Layer>, sets: &[String]) -> anyhow::Result<Values> {
+/// The layers' values, each over those before it, and those of `--set` over all; and with them what differs from the first layer.
+pub fn values(layers: Vec<Layer>, sets: &[String]) -> anyhow::Result<(Values, Map<String, Value>)> {
     let mut origins = Vec::new();
     let mut layers = layers.into_iter().map(|layer| {
         origins.push((layer.origin, layer.positions));
@@ -53,11 +53,12 @@ pub fn values(layers: Vec<Layer>, sets: &[String]) -> anyhow::Result<Values> {
         origins.push((format!("--set {text}"), positions));
         assignments.into_iter().for_each(|assignment| assignment.apply(&mut users));
     }
-    merge(&mut all, users, true);
-    serde_path_to_error::deserialize(Value::Object(all)).map_err(|error| {
+    merge(&mut all, users.clone(), true);
+    let values = serde_path_to_error::deserialize(Value::Object(all)).map_err(|error| {
         let path = error.path().to_string();
         anyhow!("{}{path}: {}", origin(&origins, &path), error.inner())
-    })
+    })?;
+    Ok((values, users))
 }
 
 /// Puts `over` over `under`: maps are merged, all else replaced. At last a null removes what is under it.

@@ -1,8 +1,12 @@
 //! A Kubernetes cluster as the source of the mesh's objects, and as the place where its proxies run.
 
+pub mod access;
 pub mod authority;
 pub mod follow;
+pub mod forward;
 pub mod kinds;
+pub mod list;
+pub mod proxied;
 pub mod tokens;
 pub mod trust;
 pub mod watch;

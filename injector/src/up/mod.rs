@@ -13,7 +13,7 @@ mod enclose;
 mod enter;
 mod envoy;
 mod gateways;
-mod http;
+pub mod http;
 pub mod inside;
 mod leftover;
 mod live;

@@ -122,7 +122,7 @@ fn comparable(mut objects: Vec<Value>) -> Vec<Value> {
 }
 
 fn read_texts(file: &Path, sets: &[&str]) -> anyhow::Result<Values> {
-    read(&[file.into()], &sets.iter().map(ToString::to_string).collect::<Vec<_>>())
+    Ok(read(None, &[file.into()], &sets.iter().map(ToString::to_string).collect::<Vec<_>>())?.values)
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn helm_finds_nothing_to_say_of_the_chart() {
 
 #[test]
 fn every_value_has_its_default_in_values_yaml() {
-    let values = layer::values(vec![Layer::defaults().unwrap()], &[]).unwrap();
+    let values = layer::values(vec![Layer::defaults().unwrap()], &[]).unwrap().0;
     assert_eq!(serde_json::to_value(values).unwrap(), parsed(VALUES).remove(0));
 }
 

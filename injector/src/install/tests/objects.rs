@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeMap;
 
 fn objects(sets: &[&str]) -> Vec<Value> {
-    render(&read(&[], &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap(), "mesh").unwrap()
+    render(&read(None, &[], &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap().values, "mesh").unwrap()
 }
 
 #[test]
