@@ -56,8 +56,9 @@ impl Archive {
     }
 
     /// Notes what could not be had, and why.
-    pub fn lacks(&mut self, what: &str, why: impl std::fmt::Display) {
+    pub fn lacks(&mut self, what: &str, why: impl std::fmt::Display) -> Result<()> {
         self.missing.push(format!("{what}: {why}"));
+        Ok(())
     }
 
     /// Ends it: its path, what is in it, and what is not.
@@ -84,7 +85,7 @@ mod tests {
         archive.text("logs/a.log", "Bearer abcdefghijk").unwrap();
         archive.objects("istio/a.yaml", [json!({"password": "x"})]).unwrap();
         archive.objects("istio/none.yaml", []).unwrap();
-        archive.lacks("logs/b.log", "Bearer abcdefghijk");
+        archive.lacks("logs/b.log", "Bearer abcdefghijk").unwrap();
         let (path, counts, missing) = archive.finish().unwrap();
         assert_eq!((counts.len(), missing.len()), (3, 1));
         let mut found = Vec::new();

@@ -10,7 +10,7 @@ use crate::kubernetes::{forward, list, proxied};
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, LogParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, LogParams, TypeMeta};
 use kube::{Client, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
@@ -34,11 +34,17 @@ fn value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
+/// With its kind, which an item of a list does not say.
+fn named(mut object: DynamicObject, resource: &ApiResource) -> Value {
+    object.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+    value(&object)
+}
+
 /// All objects of Istio's kinds, whether Weir reads them or not.
 pub async fn istio(client: &Client, archive: &mut Archive) -> Result<()> {
     let definitions = match list::all::<CustomResourceDefinition>(&Api::all(client.clone()), "").await {
         Ok(definitions) => definitions,
-        Err(error) => return Ok(archive.lacks("istio", error)),
+        Err(error) => return archive.lacks("istio", error),
     };
     for definition in definitions.iter().filter(|definition| definition.spec.group.ends_with(".istio.io")) {
         let (group, names) = (&definition.spec.group, &definition.spec.names);
@@ -46,8 +52,8 @@ pub async fn istio(client: &Client, archive: &mut Archive) -> Result<()> {
         let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, &version.name, &names.kind), &names.plural);
         let file = format!("istio/{}.{group}.yaml", names.plural);
         match list::all::<DynamicObject>(&Api::all_with(client.clone(), &resource), "").await {
-            Ok(objects) => archive.objects(&file, objects.iter().map(value))?,
-            Err(error) => archive.lacks(&file, error),
+            Ok(objects) => archive.objects(&file, objects.into_iter().map(|object| named(object, &resource)))?,
+            Err(error) => archive.lacks(&file, error)?,
         }
     }
     Ok(())
@@ -66,7 +72,7 @@ pub async fn weir(client: &Client, installed: &Installed, archive: &mut Archive)
         let file = format!("weir/{}-{}.yaml", reference.kind.to_lowercase(), reference.name);
         match reference.api(client).get(&reference.name).await {
             Ok(object) => archive.objects(&file, [value(&object)])?,
-            Err(error) => archive.lacks(&file, message(&error)),
+            Err(error) => archive.lacks(&file, message(&error))?,
         }
     }
     match list::all::<Node>(&Api::all(client.clone()), "").await {
@@ -77,11 +83,11 @@ pub async fn weir(client: &Client, installed: &Installed, archive: &mut Archive)
                 node
             }),
         )?,
-        Err(error) => archive.lacks("nodes.yaml", error),
+        Err(error) => archive.lacks("nodes.yaml", error)?,
     }
     match list::all::<Event>(&Api::namespaced(client.clone(), &installed.namespace), "").await {
         Ok(events) => archive.objects("weir/events.yaml", events.iter().map(value))?,
-        Err(error) => archive.lacks("weir/events.yaml", error),
+        Err(error) => archive.lacks("weir/events.yaml", error)?,
     }
     Ok(())
 }
@@ -90,13 +96,13 @@ pub async fn weir(client: &Client, installed: &Installed, archive: &mut Archive)
 pub async fn pods(client: &Client, namespace: &str, archive: &mut Archive) -> Result<()> {
     let all = match proxied::pods(client).await {
         Ok(all) => all,
-        Err(error) => return Ok(archive.lacks("pods", error)),
+        Err(error) => return archive.lacks("pods", error),
     };
     let (own, users): (Vec<_>, Vec<_>) = all.into_iter().partition(|pod| pod.namespace().as_deref() == Some(namespace));
     let mut users: Vec<_> = users.into_iter().filter(|pod| proxied::images(pod).is_some()).collect();
     users.sort_by_key(is_ready);
     if users.len() > PODS {
-        archive.lacks("pods", format!("of {} pods with sidecars only {PODS} are in here, those that are not ready first", users.len()));
+        archive.lacks("pods", format!("of {} pods with sidecars only {PODS} are in here, those that are not ready first", users.len()))?;
     }
     for pod in own.iter().chain(users.iter().take(PODS)) {
         let is_own = pod.namespace().as_deref() == Some(namespace);
@@ -146,7 +152,7 @@ async fn logs(client: &Client, pod: &Pod, is_own: bool, archive: &mut Archive) -
                 Ok(text) => archive.text(&file, &text)?,
                 // Most have none.
                 Err(_) if previous => {}
-                Err(error) => archive.lacks(&file, message(&error)),
+                Err(error) => archive.lacks(&file, message(&error))?,
             }
         }
     }
@@ -162,11 +168,10 @@ fn runs(pod: &Pod, container: &str) -> bool {
 async fn page(client: &Client, pod: &Pod, port: u16, path: &str, name: &str, archive: &mut Archive) -> Result<()> {
     let file = format!("pods/{}/{name}", place(pod));
     if !runs(pod, if port == DEBUG { "weir" } else { proxied::PROXY }) {
-        archive.lacks(&file, "its container does not run");
-        return Ok(());
+        return archive.lacks(&file, "its container does not run");
     }
     match forward::get(client, &pod.namespace().unwrap_or_default(), &pod.name_any(), port, path).await {
         Ok(body) => archive.text(&file, &String::from_utf8_lossy(&body)),
-        Err(error) => Ok(archive.lacks(&file, format!("{error:#}"))),
+        Err(error) => archive.lacks(&file, format!("{error:#}")),
     }
 }

@@ -8,7 +8,7 @@ mod pods;
 mod rights;
 
 use crate::commands::print;
-use crate::install::installed::{By, Installed, find};
+use crate::install::installed::{By, Installed, NAMESPACE, find};
 use crate::kubernetes::access::{Access, message, run as wait_for};
 use anyhow::Result;
 use k8s_openapi::jiff::Timestamp;
@@ -56,7 +56,9 @@ async fn lines(client: &Client, namespace: Option<&str>) -> Vec<Line> {
     let installed = match find(client, namespace).await {
         Ok(installed) => installed,
         Err(error) => {
-            lines.push(bad(format!("{error:#}"), "name the namespace that Weir is in"));
+            lines.push(bad(format!("{error:#}"), ""));
+            // Often it is these that lack.
+            lines.extend(known(rights::lines(client, namespace.unwrap_or(NAMESPACE)).await, "your rights"));
             return lines;
         }
     };

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Client;
 use kube::api::{Api, PostParams};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is done with each object: applied, and one day removed.
 const VERBS: [&str; 4] = ["get", "create", "patch", "delete"];
@@ -31,11 +31,11 @@ pub async fn lines(client: &Client, namespace: &str) -> Result<Vec<Line>> {
         }
     }));
     let answers: Vec<_> = answers.buffered(AT_ONCE).try_collect().await?;
-    let denied: Vec<_> = answers.iter().filter(|(_, allowed)| !allowed).map(|(question, _)| shown(question)).collect();
+    let denied: Vec<_> = answers.into_iter().filter(|(_, allowed)| !allowed).map(|(question, _)| question).collect();
     Ok(vec![match denied.as_slice() {
         [] => good("you may do what weir install does"),
         denied => bad(
-            format!("you may not do all that weir install does: {}", denied.join(", ")),
+            format!("you may not do all that weir install does. What lacks:\n{}", shown(denied).join("\n")),
             "install as a cluster's administrator (ClusterRole cluster-admin)",
         ),
     }])
@@ -54,12 +54,16 @@ fn questions(objects: &[Reference]) -> Vec<ResourceAttributes> {
     kinds.into_iter().flat_map(|kind| VERBS.map(|verb| question(kind.clone(), verb))).collect()
 }
 
-/// `create deployments.apps in weir-system`
-fn shown(question: &ResourceAttributes) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let group = question.group.as_deref().filter(|group| !group.is_empty()).map(|group| format!(".{group}")).unwrap_or_default();
-    let place = question.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-    format!("{} {}{group}{place}", text(&question.verb), text(&question.resource))
+/// For each kind a line, `deployments.apps in weir-system: get, create`.
+fn shown(questions: &[ResourceAttributes]) -> Vec<String> {
+    let mut verbs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for question in questions {
+        let group = question.group.as_deref().filter(|group| !group.is_empty()).map(|group| format!(".{group}")).unwrap_or_default();
+        let place = question.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        let kind = format!("{}{group}{place}", question.resource.as_deref().unwrap_or_default());
+        verbs.entry(kind).or_default().extend(question.verb.as_deref());
+    }
+    verbs.into_iter().map(|(kind, verbs)| format!("{kind}: {}", verbs.join(", "))).collect()
 }
 
 #[cfg(test)]
@@ -69,10 +73,10 @@ mod tests {
     #[test]
     fn asks_once_for_each_kind_and_verb() {
         let objects = render(&read(None, &[], &[]).unwrap().values, "mesh").unwrap();
-        let asked: Vec<_> = questions(&objects.iter().map(Reference::of).collect::<Vec<_>>()).iter().map(shown).collect();
-        for expected in ["create namespaces", "patch deployments.apps in mesh", "delete horizontalpodautoscalers.autoscaling in mesh"] {
-            assert_eq!(asked.iter().filter(|question| *question == expected).count(), 1, "{expected}");
+        let asked = shown(&questions(&objects.iter().map(Reference::of).collect::<Vec<_>>()));
+        for kind in ["namespaces", "deployments.apps in mesh", "customresourcedefinitions.apiextensions.k8s.io"] {
+            let expected = format!("{kind}: get, create, patch, delete");
+            assert_eq!(asked.iter().filter(|line| **line == expected).count(), 1, "{asked:?}");
         }
-        assert!(asked.contains(&"create customresourcedefinitions.apiextensions.k8s.io".to_string()));
     }
 }
