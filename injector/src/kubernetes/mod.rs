@@ -1,5 +1,6 @@
 //! A Kubernetes cluster as the source of the mesh's objects, and as the place where its proxies run.
 
+pub mod access;
 pub mod authority;
 pub mod follow;
 pub mod kinds;
