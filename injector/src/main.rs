@@ -2,6 +2,7 @@
 
 mod ads;
 mod analyze;
+mod ask;
 mod certificates;
 mod commands;
 mod crds;
@@ -10,13 +11,15 @@ mod install;
 mod kubernetes;
 mod listen;
 mod modules;
+mod plugin;
+mod proxy_config;
 mod proxy_status;
 mod serve;
 mod telemetry;
 mod up;
 mod world;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -39,11 +42,15 @@ enum Command {
     Apply(commands::apply::Args),
     Delete(commands::delete::Args),
     Analyze(analyze::Args),
+    #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
+    #[command(visible_alias = "pc")]
+    ProxyConfig(proxy_config::Args),
     Serve(serve::Args),
     Install(install::Args),
     /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
     Crds,
+    Completion(commands::completion::Args),
     /// The sample application of the demos
     #[command(hide = true, disable_help_flag = true)]
     Sample {
@@ -56,7 +63,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    if plugin::completes() {
+        let words: Vec<_> = std::env::args().skip(1).collect();
+        commands::print(&plugin::completions(&mut Cli::command(), &words));
+        return ExitCode::SUCCESS;
+    }
+    let mut line = plugin::named(Cli::command());
+    let parsed = Cli::from_arg_matches(&line.get_matches_mut());
+    let outcome = match parsed.unwrap_or_else(|error| error.format(&mut line).exit()).command {
         Command::Up(args) => up::run(&args),
         Command::Get(args) => commands::get::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
@@ -69,6 +83,8 @@ fn main() -> ExitCode {
         Command::ProxyStatus(args) => proxy_status::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Install(args) => install::run(&args),
+        Command::ProxyConfig(args) => proxy_config::run(args),
+        Command::Completion(args) => commands::completion::run(&args, Cli::command()),
         Command::Crds => crds::run(),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),
         Command::Inside(role) => up::inside::run(role),
@@ -77,4 +93,14 @@ fn main() -> ExitCode {
         eprintln!("weir: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
 }

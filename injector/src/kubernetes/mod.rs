@@ -3,6 +3,8 @@
 pub mod access;
 pub mod authority;
 pub mod follow;
+pub mod forward;
 pub mod kinds;
+pub mod list;
 pub mod tokens;
 pub mod watch;
