@@ -7,16 +7,20 @@ mod certificates;
 mod commands;
 mod crds;
 mod files;
+mod inject;
 mod install;
 mod kubernetes;
 mod listen;
 mod modules;
 mod plugin;
 mod proxy_config;
+mod proxy_init;
 mod proxy_status;
+mod redirect;
 mod serve;
 mod telemetry;
 mod up;
+mod webhook;
 mod world;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -42,11 +46,16 @@ enum Command {
     Apply(commands::apply::Args),
     Delete(commands::delete::Args),
     Analyze(analyze::Args),
+    Inject(inject::InjectArgs),
+    Uninject(inject::UninjectArgs),
     #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
     ProxyConfig(proxy_config::Args),
     Serve(serve::Args),
+    Redirect(redirect::Args),
+    #[command(hide = true)]
+    ProxyInit(proxy_init::Args),
     Install(install::Args),
     /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
     Crds,
@@ -80,8 +89,12 @@ fn main() -> ExitCode {
         Command::Apply(args) => commands::apply::run(&args),
         Command::Delete(args) => commands::delete::run(&args),
         Command::Analyze(args) => analyze::run(args),
+        Command::Inject(args) => inject::inject(&args),
+        Command::Uninject(args) => inject::uninject(&args),
         Command::ProxyStatus(args) => proxy_status::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Redirect(args) => redirect::run(args),
+        Command::ProxyInit(args) => proxy_init::run(args),
         Command::Install(args) => install::run(&args),
         Command::ProxyConfig(args) => proxy_config::run(args),
         Command::Completion(args) => commands::completion::run(&args, Cli::command()),

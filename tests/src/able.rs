@@ -22,6 +22,14 @@ pub fn to_run_envoy() -> bool {
     to("runs Envoy", [envoy_is_there()])
 }
 
+/// Whether a Kubernetes cluster can run here, or one is named.
+pub fn to_run_a_cluster() -> bool {
+    if crate::cluster::named().is_some() {
+        return true;
+    }
+    to("runs a Kubernetes cluster", [envoy_is_there(), modules_are_there("modules"), weir_cluster::needs::missing().map_or(Ok(()), Err)])
+}
+
 fn to<const N: usize>(what: &str, needs: [Result<(), String>; N]) -> bool {
     let missing: Vec<String> = needs.into_iter().filter_map(Result::err).collect();
     if missing.is_empty() {

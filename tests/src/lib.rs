@@ -2,6 +2,7 @@
 
 pub mod able;
 pub mod bench;
+pub mod cluster;
 pub mod figure;
 pub mod lone_envoy;
 pub mod scenario;

@@ -100,7 +100,7 @@ fn gateway_listener() -> Result<Listener> {
     }
     let module = |name: &str| Module { file: format!("/{name}.wasm").into(), sha256: None };
     let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), module(name)));
-    let options = Options { domain: "cluster.local".into(), modules: modules.into() };
+    let options = Options { domain: "cluster.local".into(), modules: modules.into(), marked: true };
     let (mesh, _) = mesh::build(&Objects::default().update(read(&files)), &options);
     let node: Node = NODE.parse()?;
     let snapshot = snapshot::build(&mesh, &node);

@@ -3,20 +3,42 @@
 use crate::node::Node;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// What differs from proxy to proxy in its bootstrap.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     /// Who the proxy is.
     pub node: Node,
-    /// Region and zone where the proxy runs.
-    pub locality: (String, String),
+    /// Region and zone where the proxy runs, where they are known before it starts.
+    pub locality: Option<(String, String)>,
     /// The control plane.
-    pub ads: SocketAddr,
+    pub control_plane: ControlPlane,
+}
+
+/// How a proxy reaches the control plane.
+#[derive(Clone, Debug)]
+pub enum ControlPlane {
+    /// On one machine, where nobody else is: as is. The proxy shares its uid with the app, so it marks its own connections.
+    Local(SocketAddr),
+    /// In a cluster: by TLS, and each side says who it is.
+    Cluster {
+        /// Full name of the control plane's Service.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// The authority of its certificate, as PEM.
+        authority: String,
+        /// The file of the Secret that shows the token ([`token_secret`]).
+        secret: PathBuf,
+    },
 }
 
 /// Where a proxy in a cluster finds its own files: the bootstrap, modules.
 pub const FOLDER: &str = "/etc/weir/proxy";
+
+/// The Secret of the pod's token.
+const TOKEN: &str = "token";
 
 /// Envoy's own administration, on loopback alone.
 pub const ADMIN_PORT: u16 = 15000;
@@ -26,20 +48,24 @@ pub const HEALTH_PORT: u16 = 15021;
 pub const STATS_PORT: u16 = 15090;
 
 /// What marks a connection as the proxy's own, so that it is not redirected (SO_MARK).
-const PROXY_MARK: u32 = 1337;
+pub const PROXY_MARK: u32 = 1337;
 
 /// The bootstrap as Envoy reads it from a JSON file.
 pub fn build(bootstrap: &Bootstrap) -> Value {
-    let Bootstrap { node, locality: (region, zone), ads } = bootstrap;
-    json!({
-        "node": {"id": node.to_string(), "cluster": format!("{}.{}", node.pod, node.namespace), "locality": {"region": region, "zone": zone}},
+    let Bootstrap { node, locality, control_plane } = bootstrap;
+    let mut own = json!({"id": node.to_string(), "cluster": format!("{}.{}", node.pod, node.namespace)});
+    if let Some((region, zone)) = locality {
+        own["locality"] = json!({"region": region, "zone": zone});
+    }
+    let mut all = json!({
+        "node": own,
         "admin": {"address": address("127.0.0.1", ADMIN_PORT)},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "DELTA_GRPC",
                 "transport_api_version": "V3",
                 "grpc_services": [{
-                    // The default adds up to 20 s to an outage of the control plane.
+                    // The default adds up to 20 s to an outage of the control plane. google_grpc, which can send a token itself, has no such setting.
                     "envoy_grpc": {"cluster_name": "weir", "retry_policy": {"retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"}}},
                 }],
                 "set_node_on_first_message_only": true,
@@ -49,22 +75,33 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
             "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
         },
         "static_resources": {
-            "clusters": [control_plane(*ads), local("admin", ADMIN_PORT)],
+            "clusters": [cluster(control_plane), local("admin", ADMIN_PORT)],
             "listeners": [to_admin("health", HEALTH_PORT, "/healthz/ready", "/ready"), to_admin("stats", STATS_PORT, "/stats/prometheus", "/stats/prometheus")],
         },
-        "cluster_manager": {
-            "upstream_bind_config": {
-                "source_address": {"address": "0.0.0.0", "port_value": 0},
-                "socket_options": [{"level": 1, "name": 36, "int_value": PROXY_MARK, "state": "STATE_PREBIND", "description": "SO_MARK"}],
-            },
-            // An Envoy pays for what it calls, not for what there is.
-            "enable_deferred_cluster_creation": true,
-        },
+        // An Envoy pays for what it calls, not for what there is.
+        "cluster_manager": {"enable_deferred_cluster_creation": true},
         // Envoy's default limit of 100 refuses ordinary regular expressions, and with one of them all routes of the port.
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32_768}}]},
         "deferred_stat_options": {"enable_deferred_creation_stats": true},
         "stats_config": {"use_all_default_tags": false, "stats_tags": tags(&node.domain)},
-    })
+    });
+    if let ControlPlane::Local(_) = control_plane {
+        all["cluster_manager"]["upstream_bind_config"] = json!({
+            "source_address": {"address": "0.0.0.0", "port_value": 0},
+            "socket_options": [{"level": 1, "name": 36, "int_value": PROXY_MARK, "state": "STATE_PREBIND", "description": "SO_MARK"}],
+        });
+    }
+    all
+}
+
+/// The Secret that Envoy reads a pod's token from, anew whenever Kubernetes puts another one into its folder.
+pub fn token_secret(folder: &Path) -> Value {
+    let token = json!({"filename": folder.join("token"), "watched_directory": {"path": folder}});
+    json!({"resources": [{
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        "name": TOKEN,
+        "generic_secret": {"secret": token},
+    }]})
 }
 
 /// The labels of statistics. A cluster's name holds a host's dots, at which Envoy's own rule for the name would end.
@@ -82,18 +119,74 @@ fn address(ip: &str, port: u16) -> Value {
     json!({"socket_address": {"address": ip, "port_value": port}})
 }
 
-fn control_plane(ads: SocketAddr) -> Value {
-    json!({
-        "name": "weir",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}},
+fn cluster(control_plane: &ControlPlane) -> Value {
+    // A connection that died in silence is noticed after 10 s.
+    let http2 = json!({"http2_protocol_options": {"connection_keepalive": {"interval": "5s", "timeout": "5s"}}});
+    let options = |filters: Value| {
+        json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": http2,
+            "http_filters": filters,
+        }})
+    };
+    match control_plane {
+        ControlPlane::Local(ads) => json!({
+            "name": "weir",
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "typed_extension_protocol_options": options(json!([])),
+            "load_assignment": endpoints("weir", &ads.ip().to_string(), ads.port()),
+        }),
+        ControlPlane::Cluster { host, port, authority, secret } => json!({
+            "name": "weir",
+            "cluster_type": {
+                "name": "envoy.cluster.dns",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+                    "dns_lookup_family": "V4_PREFERRED",
+                    "dns_refresh_rate": "5s",
+                    "dns_failure_refresh_rate": {"base_interval": "0.5s", "max_interval": "2s"},
+                },
             },
+            "connect_timeout": "1s",
+            "typed_extension_protocol_options": options(json!([shows_token(secret), {
+                "name": "envoy.filters.http.upstream_codec",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
+            }])),
+            "transport_socket": {
+                "name": "envoy.transport_sockets.tls",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                    "sni": host,
+                    "common_tls_context": {
+                        "alpn_protocols": ["h2"],
+                        "validation_context": {
+                            "trusted_ca": {"inline_string": authority},
+                            "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": host}}],
+                        },
+                    },
+                },
+            },
+            "load_assignment": endpoints("weir", host, *port),
+        }),
+    }
+}
+
+/// The filter that adds the pod's token to all that goes to the control plane.
+fn shows_token(secret: &Path) -> Value {
+    let generic = json!({
+        "@type": "type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic",
+        "credential": {"name": TOKEN, "sds_config": {"path_config_source": {"path": secret}}},
+        "header": "authorization",
+        "header_value_prefix": "Bearer ",
+    });
+    json!({
+        "name": "envoy.filters.http.credential_injector",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
+            "overwrite": true,
+            "credential": {"name": "envoy.http.injected_credentials.generic", "typed_config": generic},
         },
-        "load_assignment": endpoints("weir", &ads.ip().to_string(), ads.port()),
     })
 }
 

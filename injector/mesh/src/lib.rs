@@ -6,8 +6,10 @@
 
 pub mod bootstrap;
 pub mod finding;
+pub mod inject;
 pub mod mesh;
 pub mod node;
 pub mod object;
+pub mod redirect;
 pub mod snapshot;
 mod xds;

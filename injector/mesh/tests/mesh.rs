@@ -11,6 +11,7 @@ mod clusters;
 mod endpoints;
 mod filters;
 mod gateways;
+mod inject;
 mod listeners;
 mod policies;
 mod properties;

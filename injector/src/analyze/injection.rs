@@ -1,31 +1,31 @@
 //! What only a cluster knows: pods that should have a sidecar and have none, and namespaces whose labels contradict each other.
 
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use weir_mesh::finding::{Finding, Place, Severity};
-
-const INJECTION: &str = "istio-injection";
-const REVISION: &str = "istio.io/rev";
-const INJECT: &str = "sidecar.istio.io/inject";
-const SIDECAR: &str = "istio-proxy";
-/// Where nothing is ever injected, as in Istio.
-const NEVER: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+use weir_mesh::inject::names::PROXY;
+use weir_mesh::inject::{INJECTION_LABEL, Namespace, REVISION_LABEL, Selection, Values, select};
 
 /// The findings about namespaces and pods as the API server lists them.
-pub fn check(namespaces: &[Value], pods: &[Value]) -> Vec<Finding> {
-    let contradictory = namespaces.iter().filter(|namespace| label(namespace, INJECTION).is_some() && label(namespace, REVISION).is_some());
+pub fn check(namespaces: &[Value], pods: &[Value], settings: &Values) -> Vec<Finding> {
+    let namespaces: BTreeMap<_, _> = namespaces.iter().map(|namespace| (text(namespace, "/metadata/name"), labels(namespace))).collect();
+    let contradictory =
+        namespaces.iter().filter(|(_, labels)| [INJECTION_LABEL, REVISION_LABEL].iter().all(|label| labels.contains_key(*label)));
     let mut findings: Vec<_> = contradictory
-        .map(|namespace| {
-            let message = format!("the labels {INJECTION} and {REVISION} are both set, and {INJECTION} alone counts: remove one");
-            finding("IST0123", format!("Namespace {}", text(namespace, "/metadata/name")), "metadata.labels", message)
+        .map(|(name, _)| {
+            let message =
+                format!("the labels {INJECTION_LABEL} and {REVISION_LABEL} are both set, and {INJECTION_LABEL} alone counts: remove one");
+            finding("IST0123", format!("Namespace {name}"), "metadata.labels", message)
         })
         .collect();
-    let asks: BTreeMap<_, _> = namespaces.iter().map(|namespace| (text(namespace, "/metadata/name"), asks(namespace))).collect();
     // One line for all pods of a ReplicaSet: they have one cause.
     let mut missing: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for pod in pods {
         let namespace = text(pod, "/metadata/namespace");
-        if should(asks.get(namespace).copied().flatten(), pod) && !NEVER.contains(&namespace) && runs(pod) && !has_sidecar(pod) {
+        let Some(labels) = namespaces.get(namespace) else { continue };
+        let selection = select(pod, &Namespace { name: namespace, labels: Cow::Borrowed(labels) }, settings);
+        if matches!(selection, Selection::Inject(_)) && runs(pod) && !has_sidecar(pod) {
             let name = text(pod, "/metadata/name");
             let owner = pod.pointer("/metadata/ownerReferences/0/name").and_then(Value::as_str).unwrap_or(name);
             missing.entry((namespace, owner)).or_default().push(name);
@@ -51,35 +51,18 @@ pub fn check(namespaces: &[Value], pods: &[Value]) -> Vec<Finding> {
     findings
 }
 
-/// What a namespace's labels ask for; none if they say nothing.
-fn asks(namespace: &Value) -> Option<bool> {
-    match label(namespace, INJECTION) {
-        Some("enabled") => Some(true),
-        Some("disabled") => Some(false),
-        _ => label(namespace, REVISION).map(|revision| !revision.is_empty()),
-    }
-}
-
-/// Whether a pod should have a sidecar: a namespace that says no counts most, then the pod's label, then its annotation.
-fn should(asks: Option<bool>, pod: &Value) -> bool {
-    let annotation = pod.pointer("/metadata/annotations").and_then(|annotations| annotations[INJECT].as_str());
-    let own = label(pod, INJECT).or(annotation);
-    asks != Some(false)
-        && own.map_or(asks == Some(true), |own| own == "true")
-        && pod.pointer("/spec/hostNetwork") != Some(&Value::Bool(true))
-}
-
 fn runs(pod: &Value) -> bool {
     !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") && pod.pointer("/metadata/deletionTimestamp").is_none()
 }
 
 fn has_sidecar(pod: &Value) -> bool {
     let lists = ["/spec/containers", "/spec/initContainers"].into_iter().filter_map(|list| pod.pointer(list)?.as_array());
-    lists.flatten().any(|container| container["name"] == SIDECAR)
+    lists.flatten().any(|container| container["name"] == PROXY)
 }
 
-fn label<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
-    object.pointer("/metadata/labels")?.get(name)?.as_str()
+fn labels(object: &Value) -> BTreeMap<String, String> {
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_string()))).collect()
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -95,6 +78,7 @@ fn finding(code: &'static str, object: String, field: &str, message: String) -> 
 mod tests {
     use super::*;
     use serde_json::json;
+    use weir_mesh::inject::INJECT;
 
     fn namespace(name: &str, labels: Value) -> Value {
         json!({"metadata": {"name": name, "labels": labels}})
@@ -106,14 +90,14 @@ mod tests {
     }
 
     fn found(namespaces: &[Value], pods: &[Value]) -> Vec<(String, Option<&'static str>)> {
-        check(namespaces, pods).into_iter().map(|finding| (finding.object, finding.code)).collect()
+        check(namespaces, pods, &Values::default()).into_iter().map(|finding| (finding.object, finding.code)).collect()
     }
 
     #[test]
     fn pods_without_the_sidecar_that_is_asked_for_are_named_once_for_their_owner() {
-        let asking = [namespace("shop", json!({INJECTION: "enabled"}))];
+        let asking = [namespace("shop", json!({INJECTION_LABEL: "enabled"}))];
         let app = || json!({"containers": [{"name": "app"}]});
-        let native = json!({"containers": [{"name": "app"}], "initContainers": [{"name": SIDECAR}]});
+        let native = json!({"containers": [{"name": "app"}], "initContainers": [{"name": PROXY}]});
         let pods = [
             pod("web-2", json!({}), app()),
             pod("web-1", json!({}), app()),
@@ -121,7 +105,7 @@ mod tests {
             pod("without", json!({INJECT: "false"}), app()),
             pod("host", json!({}), json!({"hostNetwork": true})),
         ];
-        let findings = check(&asking, &pods);
+        let findings = check(&asking, &pods, &Values::default());
         assert_eq!(findings.len(), 1);
         let shown = findings[0].to_string();
         assert!(shown.starts_with("warning [IST0103] Pod shop/web-1 spec.containers: it has no sidecar"), "{shown}");
@@ -133,13 +117,14 @@ mod tests {
         let missing = |labels: Value, own: Value| !found(&[namespace("shop", labels)], &[pod("a", own, json!({}))]).is_empty();
         assert!(!missing(json!({}), json!({})));
         assert!(missing(json!({}), json!({INJECT: "true"})));
-        assert!(missing(json!({REVISION: "canary"}), json!({})));
-        assert!(!missing(json!({INJECTION: "disabled"}), json!({INJECT: "true"})));
+        assert!(missing(json!({REVISION_LABEL: "default"}), json!({})));
+        assert!(!missing(json!({REVISION_LABEL: "another"}), json!({})));
+        assert!(!missing(json!({INJECTION_LABEL: "disabled"}), json!({INJECT: "true"})));
     }
 
     #[test]
     fn a_namespace_with_both_labels_is_named() {
-        let both = namespace("shop", json!({INJECTION: "disabled", REVISION: "canary"}));
+        let both = namespace("shop", json!({INJECTION_LABEL: "disabled", REVISION_LABEL: "canary"}));
         assert_eq!(found(&[both], &[]), [("Namespace shop".to_string(), Some("IST0123"))]);
     }
 }

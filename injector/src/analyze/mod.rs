@@ -98,7 +98,7 @@ async fn of_cluster(args: &Args, texts: &Texts) -> Result<Found> {
 }
 
 fn options() -> Options {
-    Options { domain: DOMAIN.to_string(), modules: modules::all() }
+    Options { domain: DOMAIN.to_string(), modules: modules::all(), marked: true }
 }
 
 fn summary(findings: &[FindingStatus]) -> String {

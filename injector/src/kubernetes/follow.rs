@@ -186,7 +186,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_world_waits_for_all_kinds_and_the_next_ones_come_with_changes_that_mean_something() {
         let (send, mut changes) = mpsc::channel(64);
-        let options = Options { domain: "cluster.local".into(), modules: Default::default() };
+        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: false };
         send.send(Change::Object(key("a"), rule("a", "x"))).await.unwrap();
         for watched in WATCHED {
             send.send(Change::Complete(watched.kind)).await.unwrap();

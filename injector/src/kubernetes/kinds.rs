@@ -38,8 +38,9 @@ const fn istio(kind: &'static str, group: &'static str, versions: &'static [&'st
     Watched { kind, group, versions, optional: true }
 }
 
-/// What of an object concerns the mesh; none if it is nothing to the mesh, as a pod that has ended.
-pub fn concern(kind: &str, mut object: Value) -> Option<Value> {
+/// What of an object concerns the mesh; none if it is nothing to the mesh, as a pod that has ended. The items of a list do not say what they
+/// are: `api_version` and `kind` do.
+pub fn concern(api_version: &str, kind: &str, mut object: Value) -> Option<Value> {
     let mut metadata = object.get_mut("metadata").map(Value::take)?;
     let kept: &[&str] = match kind {
         "Pod" | "Node" | "Namespace" => &["name", "namespace", "labels"],
@@ -66,9 +67,8 @@ pub fn concern(kind: &str, mut object: Value) -> Option<Value> {
         }
         _ => drop(rest.insert("spec".into(), object.get_mut("spec").map(Value::take).unwrap_or_default())),
     }
-    for field in ["apiVersion", "kind"] {
-        rest.insert(field.into(), object.get_mut(field).map(Value::take).unwrap_or_default());
-    }
+    rest.insert("apiVersion".into(), api_version.into());
+    rest.insert("kind".into(), kind.into());
     rest.insert("metadata".into(), metadata);
     Some(Value::Object(rest))
 }
@@ -100,8 +100,6 @@ mod tests {
 
     fn pod(status: Value) -> Value {
         json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
             "metadata": {"name": "p", "namespace": "n", "labels": {"app": "a"}, "managedFields": [1], "resourceVersion": "7"},
             "spec": {"nodeName": "x", "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}]}, {"name": "d"}]},
             "status": status,
@@ -123,12 +121,12 @@ mod tests {
                 "status": {"podIP": "1.2.3.4", "conditions": [{"type": "Ready", "status": ready}]},
             })
         };
-        assert_eq!(concern("Pod", pod(ready("True"))), Some(expected("True")));
-        assert_eq!(concern("Pod", pod(ready("Unknown"))), Some(expected("False")));
+        assert_eq!(concern("v1", "Pod", pod(ready("True"))), Some(expected("True")));
+        assert_eq!(concern("v1", "Pod", pod(ready("Unknown"))), Some(expected("False")));
         let mut ending = pod(ready("True"));
         ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        assert_eq!(concern("Pod", ending), Some(expected("False")));
-        assert_eq!(concern("Pod", pod(json!({"phase": "Succeeded", "podIP": "1.2.3.4"}))), None);
+        assert_eq!(concern("v1", "Pod", ending), Some(expected("False")));
+        assert_eq!(concern("v1", "Pod", pod(json!({"phase": "Succeeded", "podIP": "1.2.3.4"}))), None);
     }
 
     #[test]
@@ -137,13 +135,13 @@ mod tests {
             json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "x", "labels": {"z": "a"}, "resourceVersion": heartbeat},
                    "status": {"conditions": [{"lastHeartbeatTime": heartbeat}]}})
         };
-        assert_eq!(concern("Node", node("1")), concern("Node", node("2")));
+        assert_eq!(concern("v1", "Node", node("1")), concern("v1", "Node", node("2")));
         let route = |status: &str| {
             json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "x", "namespace": "n", "uid": "u"},
                    "spec": {"hosts": ["a"]}, "status": {"s": status}})
         };
-        let kept = concern("VirtualService", route("1"));
-        assert_eq!(kept, concern("VirtualService", route("2")));
+        let kept = concern("networking.istio.io/v1", "VirtualService", route("1"));
+        assert_eq!(kept, concern("networking.istio.io/v1", "VirtualService", route("2")));
         assert_eq!(kept.map(|kept| kept["spec"].clone()), Some(json!({"hosts": ["a"]})));
     }
 
@@ -151,7 +149,7 @@ mod tests {
     fn an_object_that_is_none_is_nothing() {
         for value in [json!(null), json!([]), json!({"metadata": null}), json!({"metadata": 3, "spec": 4})] {
             for kind in ["Pod", "Node", "VirtualService"] {
-                let _ = concern(kind, value.clone());
+                let _ = concern("v1", kind, value.clone());
             }
         }
     }

@@ -7,4 +7,5 @@ pub mod forward;
 pub mod kinds;
 pub mod list;
 pub mod tokens;
+pub mod trust;
 pub mod watch;

@@ -33,7 +33,7 @@ pub enum Change {
 pub fn all(client: &Client) -> mpsc::Receiver<Change> {
     let (send, receive) = mpsc::channel(BACKLOG);
     for kind in WATCHED {
-        let watch = Watch { kind, client: client.clone(), send: send.clone(), known: BTreeSet::new() };
+        let watch = Watch { kind, client: client.clone(), send: send.clone(), api_version: String::new(), known: BTreeSet::new() };
         tokio::spawn(watch.run());
     }
     receive
@@ -43,6 +43,8 @@ struct Watch {
     kind: Watched,
     client: Client,
     send: mpsc::Sender<Change>,
+    /// The version that is watched.
+    api_version: String,
     /// What was told.
     known: BTreeSet<Key>,
 }
@@ -55,6 +57,7 @@ impl Watch {
         while !self.send.is_closed() {
             let outcome = match self.served().await {
                 Some(resource) => {
+                    self.api_version.clone_from(&resource.api_version);
                     let config = watcher::Config::default().timeout(RENEWAL);
                     self.follow(watcher(Api::all_with(self.client.clone(), &resource), config)).await
                 }
@@ -109,7 +112,7 @@ impl Watch {
 
     async fn tell(&mut self, object: DynamicObject) -> Result<Option<Key>, Unheard> {
         let key = self.key(&object);
-        let value = serde_json::to_value(object).ok().and_then(|value| concern(self.kind.kind, value));
+        let value = serde_json::to_value(object).ok().and_then(|value| concern(&self.api_version, self.kind.kind, value));
         let known = value.is_some();
         if known {
             self.known.insert(key.clone());

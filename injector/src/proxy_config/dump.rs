@@ -8,6 +8,11 @@ pub fn listed<'a>(dump: &'a Value, names: &'a [&str]) -> impl Iterator<Item = &'
     parts.flat_map(move |part| names.iter().filter_map(|name| part[*name].as_array()).flatten())
 }
 
+/// What is somewhere inside; null if nothing is.
+pub fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
 /// A text somewhere inside; empty if there is none.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()

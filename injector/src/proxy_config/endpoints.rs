@@ -1,6 +1,6 @@
 //! Endpoints: the addresses behind each cluster, as Envoy sees them at this moment.
 
-use super::dump::{address, is_port, list, text};
+use super::dump::{address, at, is_port, list, text};
 use crate::commands::output::row;
 use serde_json::Value;
 
@@ -26,13 +26,13 @@ pub fn table(clusters: &[Value]) -> Vec<Vec<String>> {
         list(cluster, "/host_statuses").iter().map(|host| {
             let (ip, port) = address(&host["address"]);
             let endpoint = if port.is_empty() { ip } else { format!("{ip}:{port}") };
-            let outlier = if host["health_status"]["failed_outlier_check"] == true { "FAILED" } else { "OK" };
+            let outlier = if *at(host, "/health_status/failed_outlier_check") == true { "FAILED" } else { "OK" };
             let number = |name: &str| host[name].as_u64().unwrap_or_default().to_string();
             let place = ["/locality/region", "/locality/zone", "/locality/sub_zone"].map(|part| text(host, part));
             let place: Vec<_> = place.into_iter().filter(|part| !part.is_empty()).collect();
             vec![
                 endpoint,
-                status(&host["health_status"]),
+                status(at(host, "/health_status")),
                 outlier.into(),
                 place.join("/"),
                 number("priority"),

@@ -1,6 +1,6 @@
 //! The HTTP filters of each listener in their order, with each WasmPlugin's module and policy.
 
-use super::dump::{address, list, listed, text};
+use super::dump::{address, at, list, listed, text};
 use super::listeners::{chains, http};
 use crate::commands::output::row;
 use serde::Serialize;
@@ -54,10 +54,10 @@ pub enum State {
 pub fn select(dump: &Value, port: Option<u16>) -> Vec<Chain> {
     let mut found = Vec::new();
     for listener in super::listeners::select(dump, None) {
-        let (ip, listened) = address(&listener["address"]);
+        let (ip, listened) = address(at(&listener, "/address"));
         for chain in chains(&listener) {
             let Some(http) = http(chain) else { continue };
-            let behind = chain["filter_chain_match"]["destination_port"].as_u64();
+            let behind = at(chain, "/filter_chain_match/destination_port").as_u64();
             if port.is_none_or(|port| listened == port.to_string() || behind == Some(port.into())) {
                 let filters = list(http, "/http_filters").iter().map(|entry| filter(dump, entry)).collect();
                 found.push(Chain { listener: format!("{ip}:{listened}"), chain: text(chain, "/name").into(), filters });
@@ -73,7 +73,7 @@ fn filter(dump: &Value, entry: &Value) -> Filter {
     let by_name = entry["config_discovery"].is_object();
     let config = if by_name { sent().map(|sent| &sent["typed_config"]) } else { Some(&entry["typed_config"]) };
     let wasm = config.map(|config| &config["config"]).filter(|config| config["vm_config"].is_object());
-    let code = wasm.map(|wasm| &wasm["vm_config"]["code"]);
+    let code = wasm.map(|wasm| at(wasm, "/vm_config/code"));
     let file = code.map(|code| text(code, "/local/filename")).unwrap_or_default();
     let file = file.rsplit('/').next().unwrap_or_default();
     let remote = code.map(|code| text(code, "/remote/sha256")).unwrap_or_default();

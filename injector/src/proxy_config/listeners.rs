@@ -10,7 +10,7 @@ const CONNECTIONS: &str = "envoy.filters.network.http_connection_manager";
 /// The listeners on a port, or all.
 pub fn select(dump: &Value, port: Option<u16>) -> Vec<Value> {
     let configured = listed(dump, &["static_listeners", "dynamic_listeners"]).filter_map(|entry| {
-        [&entry["listener"], &entry["active_state"]["listener"], &entry["warming_state"]["listener"]].into_iter().find(|it| !it.is_null())
+        ["/listener", "/active_state/listener", "/warming_state/listener"].iter().find_map(|place| entry.pointer(place))
     });
     configured.filter(|listener| is_port(&address(&listener["address"]).1, port)).cloned().collect()
 }

@@ -128,7 +128,7 @@ async fn show(part: Part) -> Result<()> {
         }
         Part::Bootstrap { asked } => {
             let dump = asked.dump().await?;
-            let found = dump["configs"].as_array().into_iter().flatten().find_map(|part| part.get("bootstrap"));
+            let found = dump::list(&dump, "/configs").iter().find_map(|part| part.get("bootstrap"));
             let form = if asked.output == Output::Json { Output::Json } else { Output::Yaml };
             form.print(found.context("Envoy tells no bootstrap")?, |_| String::new())
         }

@@ -1,6 +1,6 @@
 //! Routes: which request goes where, with the VirtualService that says so.
 
-use super::dump::{list, listed, made_from, text};
+use super::dump::{at, list, listed, made_from, text};
 use crate::commands::output::row;
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ fn condition(criterion: &Value) -> String {
     let not = if criterion["invert_match"] == true { "!" } else { "" };
     let forms = [("exact", "="), ("prefix", "^="), ("suffix", "$="), ("contains", "*=")];
     let plain = forms.iter().find_map(|(form, sign)| Some(format!("{sign}{}", matcher[*form].as_str()?)));
-    let regex = || Some(format!("~{}", matcher["safe_regex"]["regex"].as_str()?));
+    let regex = || Some(format!("~{}", at(matcher, "/safe_regex/regex").as_str()?));
     format!("{not}{name}{}", plain.or_else(regex).unwrap_or_default())
 }
 
@@ -91,7 +91,7 @@ fn target(route: &Value) -> Vec<(String, String)> {
         let https = if redirect["https_redirect"] == true { "https" } else { "" };
         return vec![(format!("redirect {https}{}", parts.concat()).trim().into(), String::new())];
     }
-    if let Some(status) = route["direct_response"]["status"].as_u64() {
+    if let Some(status) = at(route, "/direct_response/status").as_u64() {
         return vec![(format!("answer {status}"), String::new())];
     }
     destinations(&route["route"])

@@ -95,7 +95,7 @@ ENDPOINT           STATUS    OUTLIER   LOCALITY   PRIORITY   WEIGHT   CLUSTER
 fn filters_tell_order_module_and_policy() {
     let expected = "\
 LISTENER     CHAIN   FILTER                            RUNS       MODULE         POLICY
-0.0.0.0:80   http    istio-system.weir-canary-colour   by route   093a789b5da9   {\"canaries\":[{\"hosts\":[\"colour.canary.svc.cluster.local\"],\"key\":[{\"cookie\":\"user…
+0.0.0.0:80   http    istio-system.weir-canary-colour   by route   093a789b5da9   {\"version\":1,\"routed\":true,\"canaries\":[{\"hosts\":[\"colour.canary.svc.cluster.loca…
 0.0.0.0:80   http    envoy.filters.http.fault          always
 0.0.0.0:80   http    envoy.filters.http.router         always
 ";

@@ -5,7 +5,8 @@ use super::{Both, Place, Seen};
 use crate::ads::status::Syncz;
 use crate::commands::envoy;
 use crate::commands::target::Cluster;
-use crate::kubernetes::{forward, list};
+use crate::kubernetes::forward;
+use crate::kubernetes::list::{self, CONTROL_PLANE};
 use crate::up::protocol::PodName;
 use anyhow::{Context, Result, bail};
 use futures_util::future::join_all;
@@ -13,13 +14,10 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use std::collections::{BTreeMap, BTreeSet};
+use weir_mesh::inject::names::INIT;
 
-/// The pods of the control plane, as the chart labels them, in whichever namespace it was installed.
-const REPLICAS: &str = "app=weir,app.kubernetes.io/component=control-plane";
 /// Pages about the mesh, on the loopback of a replica.
 const DEBUG: u16 = 15013;
-/// The init container of every pod that has a proxy of ours.
-const INIT: &str = "weir-init";
 
 /// What is seen of it.
 pub async fn look(client: &Client) -> Result<Seen> {
@@ -78,7 +76,7 @@ struct Replica {
 
 /// The replicas that are ready.
 async fn replicas(client: &Client) -> Result<Vec<Replica>> {
-    let pods = list::all(&Api::<Pod>::all(client.clone()), REPLICAS).await.context("where the control plane runs")?;
+    let pods = list::all(&Api::<Pod>::all(client.clone()), CONTROL_PLANE).await.context("where the control plane runs")?;
     choose(&pods)
 }
 
@@ -90,7 +88,7 @@ fn choose(pods: &[Pod]) -> Result<Vec<Replica>> {
     }
     if pods.is_empty() {
         bail!(
-            "no control plane of Weir in this cluster (no namespace has a pod with the labels {REPLICAS}): `weir install` installs one, --context names another cluster"
+            "no control plane of Weir in this cluster (no namespace has a pod with the labels {CONTROL_PLANE}): `weir install` installs one, --context names another cluster"
         );
     }
     let names = pods.iter().map(|pod| {

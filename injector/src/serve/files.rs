@@ -36,7 +36,7 @@ pub async fn serve(args: Args) -> anyhow::Result<()> {
         tracing::info!("{} does not exist yet", path.display());
     }
 
-    let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules) };
+    let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules), marked: true };
     let state = args.state.as_deref().map(State::within).transpose()?;
     let (before, lost) = state.as_ref().map(State::load).unwrap_or_default();
     for finding in lost {

@@ -4,11 +4,12 @@ use super::DOMAIN;
 use crate::ads::http::{grpc, is_grpc, text};
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
-use crate::certificates::{RENEWAL, Shown};
+use crate::certificates::{Authority, RENEWAL, Shown};
 use crate::kubernetes::tokens::Tokens;
-use crate::kubernetes::{authority, follow, watch as cluster};
+use crate::kubernetes::{authority, follow, trust, watch as cluster};
 use crate::listen::{self, Answer};
 use crate::modules;
+use crate::webhook::Webhook;
 use anyhow::{Context, Result, bail};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
@@ -22,6 +23,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tonic::body::Body;
+use weir_mesh::inject::Values;
 use weir_mesh::mesh::Options;
 
 /// ADS and modules, with TLS, for proxies.
@@ -34,6 +36,10 @@ const MONITORING: u16 = 15014;
 const DEBUG: u16 = 15013;
 /// The Service of the control plane.
 const SERVICE: &str = "weir";
+/// The settings of injection.
+const CONFIG: &str = "/etc/weir/config/config.yaml";
+/// How often is looked whether the webhooks still know the authority.
+const TELLING: Duration = Duration::from_secs(10);
 /// After SIGTERM: until all who choose among the replicas know that this one ends.
 const LEAVING: Duration = Duration::from_secs(5);
 
@@ -50,18 +56,13 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let authority = authority::of(&client, &namespace).await?;
     let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{DOMAIN}")];
     let shown = Shown::new(&authority.issue(&names)?)?;
-    let renewed = shown.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(RENEWAL).await;
-            if let Err(error) = authority.issue(&names).and_then(|pems| renewed.set(&pems)) {
-                tracing::error!("no new certificate, the old one stays: {error:#}");
-            }
-        }
-    });
+    tokio::spawn(renew(authority.clone(), names.into(), shown.clone()));
     let tls = shown.server_config()?;
+    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca: authority.certificate.as_str().into() };
+    tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, tls.clone(), webhook, closing.clone()));
+    tokio::spawn(keep_telling(client.clone(), namespace.clone(), authority.certificate.clone()));
 
-    let options = Options { domain: DOMAIN.into(), modules: place_modules(folder) };
+    let options = Options { domain: DOMAIN.into(), modules: place_modules(folder), marked: false };
     let mut changes = cluster::all(&client);
     let (follower, world) = follow::first(&mut changes, &options).await.context("the cluster is no longer watched")?;
     tracing::info!(objects = world.objects.iter().count(), "serving");
@@ -83,6 +84,37 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let _ = close.send(true);
     tokio::time::sleep(LEAVING).await;
     Ok(())
+}
+
+/// Shows a new certificate long before the last one ends.
+async fn renew(authority: Authority, names: Vec<String>, shown: Arc<Shown>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        if let Err(error) = authority.issue(&names).and_then(|pems| shown.set(&pems)) {
+            tracing::error!("no new certificate, the old one stays: {error:#}");
+        }
+    }
+}
+
+/// Says who vouches for the control plane, and looks again and again whether somebody wrote over it.
+async fn keep_telling(client: Client, namespace: String, authority: String) {
+    loop {
+        if let Err(error) = trust::tell(&client, &namespace, &authority).await {
+            tracing::warn!("{error:#}");
+        }
+        tokio::time::sleep(TELLING).await;
+    }
+}
+
+/// The settings of injection, from the mounted ConfigMap.
+fn values(namespace: &str) -> Result<Values> {
+    let mut values = match std::fs::read_to_string(CONFIG) {
+        Ok(text) => Values::read(&text).context(CONFIG)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Values::default(),
+        Err(error) => return Err(error).context(CONFIG),
+    };
+    values.namespace = namespace.into();
+    Ok(values)
 }
 
 /// On every address of the pod.

@@ -7,9 +7,9 @@ use super::plan::zone::Zone;
 use crate::serve::DOMAIN;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use weir_mesh::bootstrap::{Bootstrap, build};
+use weir_mesh::bootstrap::{Bootstrap, ControlPlane, build};
 use weir_mesh::node::{Node, Role};
 
 /// The control plane's port at [`RUNNER`].
@@ -44,7 +44,8 @@ pub fn find() -> Result<PathBuf> {
 pub fn prepare(envoy: &Path, file: &Path, proxy: Proxy, name: &str, namespace: &str, ip: Ipv4Addr, zone: &Zone) -> Result<Vec<OsString>> {
     let role = if proxy == Proxy::Gateway { Role::Router } else { Role::Sidecar };
     let node = Node { role, ip: ip.into(), pod: name.into(), namespace: namespace.into(), domain: DOMAIN.into() };
-    let bootstrap = Bootstrap { node, locality: (zone.region.clone(), zone.zone.clone()), ads: SocketAddr::from((RUNNER, ADS_PORT)) };
+    let locality = Some((zone.region.clone(), zone.zone.clone()));
+    let bootstrap = Bootstrap { node, locality, control_plane: ControlPlane::Local((RUNNER, ADS_PORT).into()) };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }

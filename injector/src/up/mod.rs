@@ -27,7 +27,6 @@ mod process;
 mod programs;
 pub mod protocol;
 mod reconcile;
-mod redirect;
 mod relay;
 mod runner;
 mod screen;

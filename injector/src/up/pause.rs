@@ -4,7 +4,8 @@
 use super::inside::{Role, program};
 use super::network::{self, Network};
 use super::process::Place;
-use super::{enter, leftover, redirect};
+use super::{enter, leftover};
+use crate::redirect;
 use anyhow::{Context, Result, bail};
 use rustix::mount::mount_bind;
 use rustix::thread::UnshareFlags;
@@ -15,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use weir_mesh::redirect::Redirect;
 
 /// What distinguishes one pod's namespaces from another's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,7 +108,7 @@ fn hold() -> Result<ExitCode> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         network::configure_pod(setup.ip).await.context("the pod's network")?;
         if setup.redirect {
-            redirect::apply().await.context("the pod's redirection to Envoy (nftables)")?;
+            redirect::apply(&Redirect::default()).await.context("the pod's redirection to Envoy (nftables)")?;
         }
         anyhow::Ok(())
     })?;

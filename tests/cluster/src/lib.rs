@@ -9,6 +9,7 @@ pub mod command;
 pub mod control_plane;
 pub mod dir;
 pub mod image;
+pub mod images;
 pub mod machine;
 pub mod needs;
 pub mod network;

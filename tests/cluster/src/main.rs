@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use std::io::{Read, Seek};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 use weir_cluster::dir::Dir;
-use weir_cluster::{machine, needs, programs, run};
+use weir_cluster::{images, machine, needs, programs, run};
 
 /// A real Kubernetes cluster of three zones on this machine, for tests.
 #[derive(Parser)]
@@ -20,6 +20,9 @@ enum Cli {
         /// Image that its nodes shall have, as `docker save` writes it
         #[arg(long)]
         image: Vec<PathBuf>,
+        /// Envoy: then the project's own images are there too, from what is built beside this program
+        #[arg(long)]
+        envoy: Option<PathBuf>,
     },
     /// End it, without a trace
     Down {
@@ -33,6 +36,9 @@ enum Cli {
         /// Image that its nodes shall have
         #[arg(long)]
         image: Vec<PathBuf>,
+        /// Envoy, for the project's own images
+        #[arg(long)]
+        envoy: Option<PathBuf>,
         /// Until SIGTERM instead
         #[arg(long)]
         stay: bool,
@@ -47,9 +53,11 @@ enum Cli {
 
 fn main() -> Result<ExitCode> {
     match Cli::parse() {
-        Cli::Up { dir, image } => up(&absolute(dir)?, &image)?,
+        Cli::Up { dir, image, envoy } => up(&absolute(dir)?, &image, envoy.as_deref())?,
         Cli::Down { dir } => run::down(&absolute(dir)?)?,
-        Cli::Run { dir, image, stay } => {
+        Cli::Run { dir, image, envoy, stay } => {
+            let built = std::env::current_exe()?;
+            let own = envoy.map(|envoy| images::all(built.parent().context("a folder")?, &envoy)).transpose()?.unwrap_or_default();
             let (send, terminated) = std::sync::mpsc::channel();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let mut signal = runtime.block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) })?;
@@ -68,7 +76,7 @@ fn main() -> Result<ExitCode> {
                     std::thread::park();
                 }
             });
-            run::run(&absolute(dir)?, &image, move || {
+            run::run(&absolute(dir)?, &image, &own, move || {
                 let _ = terminated.recv();
             })?;
         }
@@ -83,7 +91,7 @@ fn absolute(dir: PathBuf) -> Result<Dir> {
     Ok(Dir(std::path::absolute(dir)?))
 }
 
-fn up(dir: &Dir, images: &[PathBuf]) -> Result<()> {
+fn up(dir: &Dir, images: &[PathBuf], envoy: Option<&Path>) -> Result<()> {
     std::fs::create_dir_all(dir.0.parent().context("a folder above it")?)?;
     if let Some(missing) = needs::missing() {
         bail!("{missing}");
@@ -99,6 +107,7 @@ fn up(dir: &Dir, images: &[PathBuf]) -> Result<()> {
     let mut command = Command::new("setsid");
     command.arg(std::env::current_exe()?).arg("run").arg("--stay").arg(&dir.0);
     command.args(images.iter().flat_map(|image| [PathBuf::from("--image"), image.clone()]));
+    command.args(envoy.into_iter().flat_map(|envoy| [Path::new("--envoy"), envoy]));
     let mut running = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors.try_clone()?).spawn()?;
     while !dir.kubeconfig().exists() {
         if running.try_wait()?.is_some() {

@@ -14,8 +14,8 @@ use std::time::Duration;
 /// CoreDNS as the manifest names it.
 const DNS_IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.3";
 
-/// Runs a cluster in the folder until `ended` returns; then nothing of it is left.
-pub fn run(dir: &Dir, images: &[PathBuf], ended: impl FnOnce() + Send + 'static) -> Result<()> {
+/// Runs a cluster in the folder until `ended` returns; then nothing of it is left. Its nodes have the images of the files and `own`.
+pub fn run(dir: &Dir, images: &[PathBuf], own: &[Image], ended: impl FnOnce() + Send + 'static) -> Result<()> {
     if let Some(missing) = needs::missing() {
         bail!("{missing}");
     }
@@ -23,7 +23,7 @@ pub fn run(dir: &Dir, images: &[PathBuf], ended: impl FnOnce() + Send + 'static)
         bail!("a cluster runs in {}, or one was killed there: `cluster down` ends it", dir.0.display());
     }
     let programs = programs::build()?;
-    let created = create(dir, &programs, images);
+    let created = create(dir, &programs, images, own);
     let result = created.and_then(|()| serve(dir, &programs, ended));
     remove(dir).context("removing what is left")?;
     result
@@ -48,18 +48,21 @@ pub fn down(dir: &Dir) -> Result<()> {
     remove(dir)
 }
 
-fn create(dir: &Dir, programs: &Path, images: &[PathBuf]) -> Result<()> {
+fn create(dir: &Dir, programs: &Path, images: &[PathBuf], own: &[Image]) -> Result<()> {
     std::fs::create_dir_all(dir.images())?;
     std::fs::write(dir.owner(), std::process::id().to_string())?;
     pki::write(dir)?;
-    let own = |name: &str, program: &str| Image {
+    let of = |name: &str, program: &str| Image {
         names: vec![name.into()],
         files: [(format!("/{program}").into(), programs.join(program))].into(),
         entrypoint: vec![format!("/{program}")],
         user: "0:0".into(),
     };
-    own(PAUSE_IMAGE, "pause").write(&dir.images().join("pause.tar"))?;
-    own(DNS_IMAGE, "coredns").write(&dir.images().join("coredns.tar"))?;
+    of(PAUSE_IMAGE, "pause").write(&dir.images().join("pause.tar"))?;
+    of(DNS_IMAGE, "coredns").write(&dir.images().join("coredns.tar"))?;
+    for (number, image) in own.iter().enumerate() {
+        image.write(&dir.images().join(format!("own-{number}.tar")))?;
+    }
     for (number, image) in images.iter().enumerate() {
         let there = dir.images().join(format!("{number}.tar"));
         std::fs::copy(image, there).with_context(|| image.display().to_string())?;

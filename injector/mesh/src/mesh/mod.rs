@@ -31,6 +31,8 @@ pub struct Options {
     pub domain: String,
     /// The modules of this release by name: `weir-canary` and `weir-locality`.
     pub modules: BTreeMap<String, Module>,
+    /// Whether proxies mark their own connections ([`crate::bootstrap::PROXY_MARK`]), where they have no uid of their own to be told by.
+    pub marked: bool,
 }
 
 /// A module of this release.
@@ -47,6 +49,8 @@ pub struct Module {
 pub struct Mesh {
     /// The DNS domain, usually `cluster.local`.
     pub domain: String,
+    /// Whether proxies mark their own connections.
+    pub marked: bool,
     /// By full name.
     pub services: BTreeMap<String, Service>,
     /// The running pods, sorted by namespace and name.
@@ -80,6 +84,7 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
     }
     let mesh = Mesh {
         domain: options.domain.clone(),
+        marked: options.marked,
         services,
         workloads,
         virtual_services: virtual_service::build(objects, &options.domain),

@@ -12,7 +12,7 @@ mod unsupported;
 mod validate;
 pub mod virtual_service;
 pub mod wasm_plugin;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use duration::Span;
 pub use kept::{Kept, keep};

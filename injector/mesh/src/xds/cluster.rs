@@ -2,6 +2,7 @@
 
 use super::lookup::{Target, View};
 use super::{ads, any, duration, made_from, socket_address, uint};
+use crate::bootstrap::PROXY_MARK;
 use crate::mesh::rule::Policy;
 use crate::mesh::service::Protocol;
 use crate::object::destination_rule::{ConsistentHash, OutlierDetection as RuleOutlierDetection, SimpleLoadBalancer};
@@ -40,8 +41,6 @@ pub(crate) const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Istio's "no limit" for circuit breakers.
 const UNLIMITED: u32 = u32::MAX;
-/// What marks a connection as the proxy's own for the redirection (SO_MARK).
-const PROXY_MARK: i64 = 1337;
 
 /// The cluster of a target.
 pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
@@ -90,19 +89,19 @@ pub(crate) fn passthrough(name: &str) -> Cluster {
 }
 
 /// The cluster of a pod's own port: the app, at the address that the caller asked for.
-pub(crate) fn inbound(port: u16, protocol: Protocol) -> Cluster {
-    let option = SocketOption {
+pub(crate) fn inbound(port: u16, protocol: Protocol, marked: bool) -> Cluster {
+    let option = marked.then(|| SocketOption {
         level: 1,
         name: 36,
-        value: Some(socket_option::Value::IntValue(PROXY_MARK)),
+        value: Some(socket_option::Value::IntValue(PROXY_MARK.into())),
         description: "SO_MARK: the proxy's own connections are not redirected".into(),
         ..Default::default()
-    };
+    });
     let bind = match socket_address("127.0.0.6", 0).address {
         Some(envoy_types::pb::envoy::config::core::v3::address::Address::SocketAddress(address)) => Some(address),
         _ => None,
     };
-    let bind = BindConfig { source_address: bind, socket_options: vec![option], ..Default::default() };
+    let bind = BindConfig { source_address: bind, socket_options: option.into_iter().collect(), ..Default::default() };
     original_destination(&inbound_name(port), if protocol == Protocol::Tcp { Protocol::Tcp } else { Protocol::Sniffed }, Some(bind))
 }
 

@@ -26,7 +26,7 @@ pub fn read(files: &[&str]) -> object::Read {
 pub fn options() -> Options {
     let module = |name: &str| Module { file: format!("/modules/{name}.wasm").into(), sha256: Some("00ab".into()) };
     let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), module(name)));
-    Options { domain: "cluster.local".into(), modules: modules.into() }
+    Options { domain: "cluster.local".into(), modules: modules.into(), marked: true }
 }
 
 /// The mesh of some objects, with all findings as text.

@@ -1,0 +1,149 @@
+//! What the API server asks before it takes a pod: whether it gets a proxy, and how it then looks.
+
+use crate::ads::http::{json, text};
+use crate::listen::Answer;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+use tonic::body::Body;
+use weir_mesh::inject::{Namespace, Selection, Values, inject, select};
+
+/// Larger than any object that the API server takes (3 MB), with what is around it.
+const LARGEST: usize = 8 << 20;
+
+/// The webhook, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// The settings of injection.
+    pub values: Arc<Values>,
+    /// The authority by which proxies know the control plane, as PEM.
+    pub ca: Arc<str>,
+}
+
+/// An `AdmissionReview` of admission.k8s.io/v1, as far as it is read
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request>).
+#[derive(Deserialize)]
+struct Review {
+    request: Asked,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    uid: String,
+    #[serde(default)]
+    namespace: String,
+    object: Value,
+}
+
+impl Answer for Webhook {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if (request.method(), request.uri().path()) != (&Method::POST, "/inject") {
+            return Ok(text(StatusCode::NOT_FOUND, "there is POST /inject\n".to_string()));
+        }
+        let body = match Limited::new(request.into_body(), LARGEST).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Ok(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
+        };
+        Ok(match serde_json::from_slice::<Review>(&body) {
+            Ok(review) => json(&self.review(review.request)),
+            Err(error) => text(StatusCode::BAD_REQUEST, format!("expected an AdmissionReview of a pod: {error}\n")),
+        })
+    }
+}
+
+impl Webhook {
+    fn review(&self, asked: Asked) -> Value {
+        let mut response = self.decide(&asked);
+        response["uid"] = asked.uid.into();
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+    }
+
+    fn decide(&self, asked: &Asked) -> Value {
+        let allowed = json!({"allowed": true});
+        // That the API server asks says that the labels of the namespace or of the pod want it: the selectors are Istio's.
+        let namespace = Namespace::asking(&asked.namespace, &self.values);
+        match select(&asked.object, &namespace, &self.values) {
+            Selection::Skip(why) => {
+                tracing::debug!(namespace = asked.namespace, pod = name(&asked.object), "not injected: {why}");
+                return allowed;
+            }
+            Selection::Inject(_) => {}
+        }
+        match inject(&asked.object, None, &self.values, &self.ca) {
+            Ok(injected) => {
+                let mut response = allowed;
+                if !injected.warnings.is_empty() {
+                    response["warnings"] = injected.warnings.into();
+                }
+                if !injected.patch.0.is_empty()
+                    && let Ok(patch) = serde_json::to_vec(&injected.patch)
+                {
+                    response["patchType"] = "JSONPatch".into();
+                    response["patch"] = BASE64_STANDARD.encode(patch).into();
+                }
+                response
+            }
+            Err(problems) => {
+                let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                tracing::info!(namespace = asked.namespace, pod = name(&asked.object), "refused: {message}");
+                json!({"allowed": false, "status": {"code": 400, "reason": "BadRequest", "message": format!("weir: {message}")}})
+            }
+        }
+    }
+}
+
+/// A pod's name, or what it will be made from.
+fn name(pod: &Value) -> &str {
+    ["/metadata/name", "/metadata/generateName"].into_iter().find_map(|path| pod.pointer(path)?.as_str()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook() -> Webhook {
+        Webhook { values: Arc::default(), ca: "CA".into() }
+    }
+
+    fn asked(pod: Value) -> Asked {
+        Asked { uid: "u".into(), namespace: "shop".into(), object: pod }
+    }
+
+    fn pod(annotations: Value) -> Value {
+        json!({"metadata": {"generateName": "web-", "annotations": annotations}, "spec": {"containers": [{"name": "web", "image": "i"}]}})
+    }
+
+    #[test]
+    fn a_pod_is_answered_with_a_patch_that_brings_the_proxy() {
+        let answer = webhook().review(asked(pod(json!({}))));
+        assert_eq!((&answer["kind"], &answer["response"]["uid"]), (&json!("AdmissionReview"), &json!("u")));
+        let response = &answer["response"];
+        assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
+        let patch = BASE64_STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
+        let mut patched = pod(json!({}));
+        json_patch::patch(&mut patched, &serde_json::from_slice(&patch).unwrap()).unwrap();
+        assert_eq!(patched["spec"]["initContainers"][1]["name"], "istio-proxy");
+        let again = webhook().review(asked(patched));
+        assert_eq!(again["response"], json!({"allowed": true, "uid": "u"}), "asked again, there is nothing to change");
+    }
+
+    #[test]
+    fn a_pod_that_wants_none_is_let_through() {
+        let answer = webhook().review(asked(pod(json!({"sidecar.istio.io/inject": "false"}))));
+        assert_eq!(answer["response"], json!({"allowed": true, "uid": "u"}));
+    }
+
+    #[test]
+    fn a_broken_annotation_is_refused_by_its_name() {
+        let answer = webhook().review(asked(pod(json!({"traffic.sidecar.istio.io/excludeInboundPorts": "eighty"}))));
+        let response = &answer["response"];
+        assert_eq!(response["allowed"], false);
+        let message = response["status"]["message"].as_str().unwrap();
+        assert!(message.contains("traffic.sidecar.istio.io/excludeInboundPorts") && message.contains("eighty"), "{message}");
+    }
+}

@@ -1,0 +1,249 @@
+//! A Kubernetes cluster with Weir in it, shared by the tests of one program.
+
+use crate::able;
+use crate::tools::{envoy, project, texts, weir};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use weir_cluster::dir::Dir;
+use weir_cluster::{network, node, programs, relay};
+use weir_sample::load::{self, Config};
+
+/// The namespace of the control plane.
+pub const SYSTEM: &str = "weir-system";
+/// Pods are ready, or gone, within this time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The cluster.
+pub struct Cluster {
+    kubeconfig: OsString,
+    programs: PathBuf,
+    own: Option<Own>,
+}
+
+/// A cluster that these tests started. It ends when the program does: then its standard input ends.
+struct Own {
+    dir: Dir,
+    _folder: TempDir,
+    _process: Child,
+    _input: ChildStdin,
+}
+
+/// The cluster with Weir installed, started when the first test asks; none where it cannot run, which was then said.
+pub fn shared() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    able::to_run_a_cluster().then(|| {
+        CLUSTER.get_or_init(|| {
+            let cluster = Cluster::start().expect("a cluster");
+            cluster.install().expect("weir install");
+            cluster
+        })
+    })
+}
+
+/// The cluster that the user names, if any.
+pub fn named() -> Option<OsString> {
+    ["WEIR_TEST_KUBECONFIG", "KUBECONFIG"].into_iter().find_map(std::env::var_os).filter(|path| !path.is_empty())
+}
+
+impl Cluster {
+    /// The cluster that the user names, else a new one.
+    pub fn start() -> Result<Cluster> {
+        let programs = programs::build()?;
+        if let Some(kubeconfig) = named() {
+            return Ok(Cluster { kubeconfig, programs, own: None });
+        }
+        let folder = TempDir::with_prefix("weir-cluster-")?;
+        let dir = Dir(folder.path().join("cluster"));
+        let mut command = Command::new(weir().with_file_name("cluster"));
+        command.arg("run").arg(&dir.0).arg("--envoy").arg(envoy().context("an Envoy")?.canonicalize()?);
+        let mut process = command.stdin(Stdio::piped()).spawn().context("starting the cluster")?;
+        let input = process.stdin.take().context("stdin is piped")?;
+        while !dir.kubeconfig().exists() {
+            if let Some(status) = process.try_wait()? {
+                bail!("the cluster did not start: {status}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let kubeconfig = dir.kubeconfig().into();
+        Ok(Cluster { kubeconfig, programs, own: Some(Own { dir, _folder: folder, _process: process, _input: input }) })
+    }
+
+    /// Installs Weir as a user would, and gives the gateway ports on every node.
+    fn install(&self) -> Result<()> {
+        let args =
+            ["install", "--wait", "--set", "ingressGateway.service.type=NodePort", "--set", "ingressGateway.autoscaling.enabled=false"];
+        let output = self.weir(&args)?;
+        let (out, errors) = texts(&output);
+        if !output.status.success() {
+            let seen = self.kubectl(&["get", "pods,events", "-A", "-o", "wide"]).unwrap_or_default();
+            bail!("weir install: {out}{errors}\n{seen}");
+        }
+        Ok(())
+    }
+
+    /// Runs a command of `weir` on this cluster, as a user would type it in the project's folder.
+    pub fn weir(&self, args: &[&str]) -> Result<Output> {
+        let mut command = Command::new(weir());
+        command.args(args).env("KUBECONFIG", &self.kubeconfig).current_dir(project(""));
+        command.stdin(Stdio::null()).output().context("running weir")
+    }
+
+    /// The same, which must succeed; gives what it printed.
+    pub fn ask(&self, args: &[&str]) -> Result<String> {
+        let output = self.weir(args)?;
+        let (out, errors) = texts(&output);
+        ensure!(output.status.success(), "weir {args:?}: {out}{errors}");
+        Ok(out)
+    }
+
+    /// A program of the cluster's that talks to its API server: kubectl, helm, kubectl-argo-rollouts.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.env("KUBECONFIG", &self.kubeconfig).current_dir(project("")).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs kubectl, which must succeed; gives what it printed.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let output = self.program("kubectl").args(args).output()?;
+        let (out, errors) = texts(&output);
+        ensure!(output.status.success(), "kubectl {args:?}: {out}{errors}");
+        Ok(out)
+    }
+
+    /// The same for JSON.
+    pub fn get(&self, args: &[&str]) -> Result<Value> {
+        Ok(serde_json::from_str(&self.kubectl(&[&["get", "-o", "json"], args].concat())?)?)
+    }
+
+    /// Applies a manifest.
+    pub fn apply_text(&self, text: &str) -> Result<()> {
+        let mut child = self
+            .program("kubectl")
+            .args(["apply", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child.stdin.take().context("stdin is piped")?.write_all(text.as_bytes())?;
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "kubectl apply: {}\n{text}", texts(&output).1);
+        Ok(())
+    }
+
+    /// A namespace whose pods get sidecars; it goes with the result.
+    pub fn namespace(&self, name: &str) -> Result<Namespace<'_>> {
+        self.kubectl(&["create", "namespace", name])?;
+        self.kubectl(&["label", "namespace", name, "istio-injection=enabled"])?;
+        Ok(Namespace { cluster: self, name: name.into() })
+    }
+
+    /// Tries until it holds.
+    pub fn wait<T>(&self, what: &str, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = check()? {
+                return Ok(found);
+            }
+            if started.elapsed() > PATIENCE {
+                let seen = self.kubectl(&["get", "pods", "-A", "-o", "wide"]).unwrap_or_default();
+                bail!("{what}: not seen within {PATIENCE:?}\n{seen}");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// An address of this machine that leads to an address in the cluster.
+    pub fn forward(&self, to: SocketAddr) -> Result<SocketAddr> {
+        let own = self.own.as_ref().context("only in a cluster of the tests' own is every address reached")?;
+        Ok((Ipv4Addr::LOCALHOST, relay::forward(&own.dir, to)?).into())
+    }
+
+    /// An address of this machine that leads to the ingress gateway's port 80.
+    pub fn gateway(&self) -> Result<SocketAddr> {
+        let service = self.get(&["service", "weir-ingressgateway", "-n", SYSTEM])?;
+        let port = service["spec"]["ports"].as_array().into_iter().flatten().find(|port| port["port"] == 80);
+        let port = port.and_then(|port| port["nodePort"].as_u64()).context("a port of the nodes for port 80")?;
+        let node = node::all().first().map(|node| network::node(node.index)).context("a node")?;
+        self.forward((node, u16::try_from(port)?).into())
+    }
+
+    /// A load on a URL of the ingress gateway.
+    pub fn load(&self, url: &str) -> Result<Config> {
+        Ok(Config { connect: Some(self.gateway()?), ..Config::new(url) })
+    }
+}
+
+/// A namespace that goes when it is dropped, with all that is in it.
+pub struct Namespace<'a> {
+    cluster: &'a Cluster,
+    /// Its name.
+    pub name: String,
+}
+
+impl Namespace<'_> {
+    /// Applies files of the project.
+    pub fn apply(&self, files: &[&str]) -> Result<()> {
+        let files = files.iter().flat_map(|file| ["-f", *file]);
+        self.cluster.kubectl(&["apply", "-n", &self.name].into_iter().chain(files).collect::<Vec<_>>()).map(drop)
+    }
+
+    /// Waits until there are pods and all of them are ready with all containers; gives them.
+    pub fn ready(&self) -> Result<Vec<Value>> {
+        self.cluster.wait(&format!("all pods of {} are ready", self.name), || {
+            let pods = self.pods()?;
+            let wanted: u64 = self.deployments()?.iter().map(|deployment| deployment["spec"]["replicas"].as_u64().unwrap_or(0)).sum();
+            let all = pods.len() as u64 >= wanted && !pods.is_empty() && pods.iter().all(is_ready);
+            Ok(all.then_some(pods))
+        })
+    }
+
+    /// Its pods that are not about to end.
+    pub fn pods(&self) -> Result<Vec<Value>> {
+        let mut pods = self.items("pods")?;
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        Ok(pods)
+    }
+
+    fn deployments(&self) -> Result<Vec<Value>> {
+        self.items("deployments")
+    }
+
+    fn items(&self, kind: &str) -> Result<Vec<Value>> {
+        let list = self.cluster.get(&[kind, "-n", &self.name])?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+}
+
+impl Drop for Namespace<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for args in [["get", "pods,events"], ["describe", "pods"]] {
+                eprintln!("{}", self.cluster.kubectl(&[&args[..], &["-n", &self.name]].concat()).unwrap_or_default());
+            }
+        }
+        let _ = self.cluster.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
+    }
+}
+
+/// Whether a pod has the condition Ready.
+pub fn is_ready(pod: &Value) -> bool {
+    pod["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// Sends some requests and counts the answers by JSON pointers.
+pub async fn count(load: Config, requests: u64, by: &[&str]) -> Result<load::Report> {
+    load::run(Config { requests: Some(requests), by: by.iter().map(ToString::to_string).collect(), ..load }).await
+}
