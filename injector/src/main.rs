@@ -14,7 +14,9 @@ mod install;
 mod kubernetes;
 mod listen;
 mod modules;
+mod plugin;
 mod probe;
+mod proxy_config;
 mod proxy_init;
 mod proxy_status;
 mod redirect;
@@ -25,7 +27,7 @@ mod version;
 mod webhook;
 mod world;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -50,7 +52,10 @@ enum Command {
     Analyze(analyze::Args),
     Inject(inject::InjectArgs),
     Uninject(inject::UninjectArgs),
+    #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
+    #[command(visible_alias = "pc")]
+    ProxyConfig(proxy_config::Args),
     Serve(serve::Args),
     Redirect(redirect::Args),
     #[command(hide = true)]
@@ -65,6 +70,7 @@ enum Command {
     Probe(probe::Args),
     /// Print the CustomResourceDefinitions of the Istio kinds that Weir reads
     Crds,
+    Completion(commands::completion::Args),
     /// The sample application of the demos
     #[command(hide = true, disable_help_flag = true)]
     Sample {
@@ -77,7 +83,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    if plugin::completes() {
+        let words: Vec<_> = std::env::args().skip(1).collect();
+        commands::print(&plugin::completions(&mut Cli::command(), &words));
+        return ExitCode::SUCCESS;
+    }
+    let mut line = plugin::named(Cli::command());
+    let parsed = Cli::from_arg_matches(&line.get_matches_mut());
+    let outcome = match parsed.unwrap_or_else(|error| error.format(&mut line).exit()).command {
         Command::Up(args) => up::run(&args),
         Command::Get(args) => commands::get::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
@@ -100,6 +113,8 @@ fn main() -> ExitCode {
         Command::Version(args) => version::run(&args),
         Command::BugReport(args) => bug_report::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::ProxyConfig(args) => proxy_config::run(args),
+        Command::Completion(args) => commands::completion::run(&args, Cli::command()),
         Command::Crds => crds::run(),
         Command::Sample { args } => return weir_sample::run(args.into_iter()),
         Command::Inside(role) => up::inside::run(role),
@@ -108,4 +123,14 @@ fn main() -> ExitCode {
         eprintln!("weir: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
 }

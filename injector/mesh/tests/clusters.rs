@@ -260,3 +260,11 @@ fn passthrough_goes_to_the_address_that_the_caller_asked_for() {
     assert_eq!(found.cluster_discovery_type, Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())));
     assert!(found.load_balancing_policy.is_none() && !told.names(Type::ClusterLoadAssignment).contains(&A.to_string()));
 }
+
+#[test]
+fn a_cluster_names_the_rule_that_holds_as_istios_does() {
+    let named = |cluster: Cluster| Some(format!("{:?}", cluster.metadata?.filter_metadata["istio"].fields["config"].kind));
+    let path = "Some(StringValue(\"/apis/networking.istio.io/v1/namespaces/shop/destination-rule/a\"))";
+    assert_eq!(named(with_rule("")), Some(path.to_string()));
+    assert_eq!(named(cluster(&[http_service("shop/a")])), None);
+}

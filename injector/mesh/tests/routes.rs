@@ -292,3 +292,15 @@ fn a_host_in_capitals_is_the_same_host() {
     let told = caller(&[services(), virtual_service("shop/v", spec)]);
     assert_eq!(lines(&told.routes("80", REVIEWS)), ["/* -> 80||ratings.shop"]);
 }
+
+#[test]
+fn a_route_names_the_virtual_service_that_it_was_made_from_as_istios_does() {
+    let named = |objects: &[String]| {
+        let route = caller(objects).routes("80", REVIEWS).remove(0);
+        route.metadata.map(|metadata| format!("{:?}", metadata.filter_metadata["istio"].fields["config"].kind))
+    };
+    let owner = virtual_service("shop/web", "hosts: [reviews]\nhttp: [{route: [{destination: {host: reviews}}]}]");
+    let path = "Some(StringValue(\"/apis/networking.istio.io/v1/namespaces/shop/virtual-service/web\"))";
+    assert_eq!(named(&[services(), owner]), Some(path.to_string()));
+    assert_eq!(named(&[services()]), None);
+}

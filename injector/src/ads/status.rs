@@ -1,6 +1,7 @@
 //! What `/debug/syncz` answers: how every connected node stands, and what is wrong with the user's objects.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,7 +78,7 @@ pub struct Rejection {
 }
 
 /// A finding, also as the one line that people read.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindingStatus {
     /// `error`, `warning` or `info`.
     pub severity: String,
@@ -85,11 +86,31 @@ pub struct FindingStatus {
     pub text: String,
     /// `Kind namespace/name`.
     pub object: String,
+    /// What else a [`Finding`] says: code, field, place, message.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+impl FindingStatus {
+    /// Whether it concerns a namespace: one of its objects, or what may be one.
+    pub fn is_of(&self, namespace: &str) -> bool {
+        match self.object.split_once(' ') {
+            None => true,
+            Some((kind, name)) => name.split_once('/').map_or(kind == "Namespace" && name == namespace, |(inside, _)| inside == namespace),
+        }
+    }
 }
 
 impl From<&Finding> for FindingStatus {
     fn from(finding: &Finding) -> Self {
-        FindingStatus { severity: finding.severity.to_string(), text: finding.to_string(), object: finding.object.clone() }
+        let mut more = match serde_json::to_value(finding) {
+            Ok(Value::Object(more)) => more,
+            _ => Map::new(),
+        };
+        for named in ["severity", "object"] {
+            more.remove(named);
+        }
+        FindingStatus { severity: finding.severity.to_string(), text: finding.to_string(), object: finding.object.clone(), more }
     }
 }
 
@@ -125,4 +146,21 @@ pub fn version_of<'a>(resources: impl Iterator<Item = (&'a str, &'a str)>) -> St
         }
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_concerns_the_namespace_of_its_object_and_one_of_a_file_all() {
+        let is_of = |object: &str| {
+            let finding = FindingStatus { severity: String::new(), text: String::new(), object: object.into(), more: Map::new() };
+            finding.is_of("shop")
+        };
+        for (object, expected) in [("", true), ("Pod shop/a", true), ("Namespace shop", true), ("Pod bank/a", false), ("Node shop", false)]
+        {
+            assert_eq!(is_of(object), expected, "{object}");
+        }
+    }
 }

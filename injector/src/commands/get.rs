@@ -1,11 +1,12 @@
 //! `weir get`: what runs.
 
 use super::Mesh;
+use super::output::{Output, table};
 use crate::up::protocol::{GatewayView, PodView, PortView, Request, Response, ServiceView, View};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// Show what runs: pods, Services, gateways
+/// Show what `weir up` runs: pods, Services, gateways (on a cluster: kubectl get)
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// What to show; by default all
@@ -14,8 +15,11 @@ pub struct Args {
     /// Only this namespace
     #[arg(short, long)]
     namespace: Option<String>,
-    /// As a table, or as JSON
-    #[arg(short, long, value_enum, default_value = "text")]
+    /// All namespaces, as without -n
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
     mesh: Mesh,
@@ -31,12 +35,6 @@ enum Kind {
     Gateways,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
 /// Asks and prints.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let Response::View(view) = args.mesh.ask(&Request::Get)? else { bail!("the mesh gave another answer than was asked for") };
@@ -44,10 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(nothing) = nothing(&view, args) {
         eprintln!("{nothing}");
     }
-    match args.output {
-        Output::Json => super::print(&(serde_json::to_string_pretty(&view)? + "\n")),
-        Output::Text => super::print(&text(&view)),
-    }
+    args.output.print(&view, |_| text(&view))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,18 +112,6 @@ fn gateway(gateway: &GatewayView) -> Vec<Vec<String>> {
     gateway.ports.iter().enumerate().map(row).chain(unserved).collect()
 }
 
-/// Rows in columns as wide as their widest cell.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
-    let widths: Vec<_> = (0..columns).map(|column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &Vec<String>| {
-        let cells = widths.iter().enumerate().map(|(column, width)| format!("{:<width$}", cell(row, column)));
-        cells.collect::<Vec<_>>().join("   ").trim_end().to_string() + "\n"
-    };
-    rows.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,11 +152,5 @@ mod tests {
             gateway(&edge()),
             [port, ["edge", "", "", "port 443: HTTPS is not served yet"]].map(|row| row.map(String::from).to_vec())
         );
-    }
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["A", "LONG"], ["wide", "b"]].map(|row| row.map(String::from).to_vec());
-        assert_eq!(table(&rows), "A      LONG\nwide   b\n");
     }
 }

@@ -1,12 +1,16 @@
-//! The commands that talk to a running mesh from another terminal.
+//! The commands that talk to a running mesh from another terminal, and what all commands share.
 
 pub mod apply;
+pub mod completion;
 pub mod delete;
+pub mod envoy;
 pub mod exec;
 pub mod get;
 pub mod logs;
+pub mod output;
 pub mod start;
 pub mod stop;
+pub mod target;
 
 use crate::files::Sources;
 use crate::up::message::{self, Receiver};
@@ -56,11 +60,6 @@ impl Mesh {
         let stream = self.connect()?;
         message::send(&stream, request, &[])?;
         accepted(Receiver::new(stream).receive::<Response>()?.map(|(response, _)| response))
-    }
-
-    /// The socket of its control plane.
-    pub fn control_plane(&self) -> Result<PathBuf> {
-        Ok(rundir::find(self.run_dir.as_deref())?.1.serve_socket())
     }
 
     /// Asks, and prints what was done.
@@ -118,7 +117,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let listener = std::os::unix::net::UnixListener::bind(rundir::RunDir(folder.path().into()).control()).unwrap();
         let mesh = Mesh { run_dir: Some(folder.path().into()) };
-        std::thread::spawn(move || message::send(&listener.accept().unwrap().0, &Response::Exit(0), &[]));
+        std::thread::spawn(move || {
+            let stream = listener.accept().unwrap().0;
+            message::send(&stream, &Response::Exit(0), &[]).unwrap();
+            // Gone before it was asked, it would break the question and not the answer.
+            Receiver::new(stream).receive::<Request>().unwrap()
+        });
         let error = mesh.tell(&Request::Apply(vec![])).unwrap_err().to_string();
         assert_eq!(error, "the mesh gave another answer than was asked for");
     }

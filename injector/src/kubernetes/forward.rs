@@ -7,7 +7,6 @@ use hyper::body::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::Api;
-use kube::client::UpgradeConnectionError;
 use std::time::Duration;
 
 /// An answer may be a big proxy's whole configuration over a slow line.
@@ -19,7 +18,7 @@ const REASON: Duration = Duration::from_secs(1);
 pub async fn get(client: &Client, namespace: &str, pod: &str, port: u16, path: &str) -> Result<Bytes> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let exchange = async {
-        let mut forwarder = pods.portforward(pod, &[port]).await.map_err(|error| refused(&error, namespace, pod))?;
+        let mut forwarder = pods.portforward(pod, &[port]).await.map_err(|error| refused(&error, namespace))?;
         let (stream, reason) = (forwarder.take_stream(port), forwarder.take_error(port));
         let answer = ask::get(stream.context("a port that is forwarded")?, path).await;
         match (answer, reason) {
@@ -39,39 +38,29 @@ fn explained(error: Error, reason: Option<String>) -> Error {
     }
 }
 
-fn refused(error: &kube::Error, namespace: &str, pod: &str) -> Error {
-    match error {
-        // Over a WebSocket the API server asks for `get`, since Kubernetes 1.35 for `create` as well; a role for kubectl has both.
-        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) if status.as_u16() == 403 => anyhow!(
-            "you may not forward its ports: ask for the verbs get and create on pods/portforward in the namespace {namespace} \
-             (kubectl auth can-i create pods/portforward -n {namespace})"
-        ),
-        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) if status.as_u16() == 404 => {
-            anyhow!("there is no pod {pod} in the namespace {namespace}")
-        }
-        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
-            anyhow!("the API server does not forward its ports: {status}")
-        }
-        error => anyhow!("{}", message(error)),
-    }
+/// Over a WebSocket the API server asks for `get`, since Kubernetes 1.35 for `create` as well; a role made for kubectl may have only one.
+fn refused(error: &kube::Error, namespace: &str) -> Error {
+    let forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
+    let hint = if forbidden { format!("; it takes the verbs get and create on pods/portforward in {namespace}") } else { String::new() };
+    anyhow!("{}{hint}", message(error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::StatusCode;
-
-    fn said(status: StatusCode) -> String {
-        refused(&kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)), "shop", "web-0").to_string()
-    }
+    use kube::core::Status;
 
     #[test]
-    fn names_the_right_that_is_missing() {
-        let expected = "you may not forward its ports: ask for the verbs get and create on pods/portforward in the namespace shop \
-                        (kubectl auth can-i create pods/portforward -n shop)";
-        assert_eq!(said(StatusCode::FORBIDDEN), expected);
-        assert_eq!(said(StatusCode::NOT_FOUND), "there is no pod web-0 in the namespace shop");
-        assert_eq!(said(StatusCode::BAD_GATEWAY), "the API server does not forward its ports: 502 Bad Gateway");
+    fn names_the_rights_that_are_missing() {
+        let said = |code: u16, text: &str| {
+            let status = Status { code, message: text.into(), ..Status::default() };
+            refused(&kube::Error::Api(Box::new(status)), "shop").to_string()
+        };
+        assert_eq!(
+            said(403, "pods \"a\" is forbidden"),
+            "pods \"a\" is forbidden; it takes the verbs get and create on pods/portforward in shop"
+        );
+        assert_eq!(said(404, "pods \"a\" not found"), "pods \"a\" not found");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use kube::api::{Api, ListParams};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
+/// What the chart labels the objects of the control plane with, in whichever namespace it was installed.
+pub const CONTROL_PLANE: &str = "app=weir,app.kubernetes.io/component=control-plane";
 /// Objects of one answer.
 const PAGE: u32 = 500;
 

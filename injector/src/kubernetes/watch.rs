@@ -72,21 +72,14 @@ impl Watch {
 
     /// The newest version that the API server has; none if it lacks the kind, or cannot be asked.
     async fn served(&mut self) -> Option<ApiResource> {
-        let Watched { kind, group, versions, optional } = self.kind;
-        if !optional {
-            return versions.first().map(|version| ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind)));
-        }
-        for version in versions {
-            match kube::discovery::pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await {
-                Ok((resource, _)) => return Some(resource),
-                Err(error) if is_absent(&error) => {}
-                Err(error) => {
-                    tracing::warn!("the API server was asked for the versions of {kind}: {error}");
-                    return None;
-                }
+        match served(&self.client, &self.kind).await {
+            Ok(Some(resource)) => return Some(resource),
+            Ok(None) => tracing::debug!("the cluster does not know the kind {} yet", self.kind.kind),
+            Err(error) => {
+                tracing::warn!("the API server was asked for the versions of {}: {error}", self.kind.kind);
+                return None;
             }
         }
-        tracing::debug!("the cluster does not know the kind {kind} yet");
         // Its definition went, and the objects with it.
         self.replace(BTreeSet::new()).await.ok()?;
         None
@@ -146,6 +139,22 @@ impl Watch {
     fn key(&self, object: &DynamicObject) -> Key {
         Key { kind: self.kind.kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
     }
+}
+
+/// The newest version of a kind that the API server has; none if it lacks the kind.
+pub async fn served(client: &Client, kind: &Watched) -> kube::Result<Option<ApiResource>> {
+    let Watched { kind, group, versions, optional } = *kind;
+    if !optional {
+        return Ok(versions.first().map(|version| ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))));
+    }
+    for version in versions {
+        match kube::discovery::pinned_kind(client, &GroupVersionKind::gvk(group, version, kind)).await {
+            Ok((resource, _)) => return Ok(Some(resource)),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the API server answered that it does not know what was asked for.

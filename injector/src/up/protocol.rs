@@ -130,6 +130,24 @@ pub struct PodName {
     pub namespace: Option<String>,
 }
 
+impl PodName {
+    /// Which of these pods, each with its namespace and name, is meant; or what to say.
+    pub fn find(&self, pods: &[(String, String)]) -> Result<usize, String> {
+        let full = |(namespace, name): &(String, String)| format!("{name}.{namespace}");
+        let inside = |(_, (namespace, _)): &(usize, &(String, String))| self.namespace.as_ref().is_none_or(|wanted| wanted == namespace);
+        let candidates: Vec<_> = pods.iter().enumerate().filter(inside).collect();
+        let exact: Vec<_> = candidates.iter().filter(|(_, pod)| pod.1 == self.name || full(pod) == self.name).collect();
+        let started = || candidates.iter().filter(|(_, pod)| full(pod).starts_with(&self.name)).collect();
+        let found = if exact.is_empty() { started() } else { exact };
+        let names = |pods: &mut dyn Iterator<Item = &(String, String)>| pods.map(full).collect::<Vec<_>>().join(", ");
+        match found.as_slice() {
+            [(number, _)] => Ok(*number),
+            [] => Err(format!("no pod {}: there are {}", self.name, names(&mut pods.iter()))),
+            several => Err(format!("{} may be {}", self.name, names(&mut several.iter().map(|(_, pod)| *pod)))),
+        }
+    }
+}
+
 /// From the runner to such a command.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Response {
@@ -261,6 +279,16 @@ pub struct ServiceView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_is_found_by_its_name_or_the_start_of_one_that_fits_no_other() {
+        let pods =
+            [("shop", "web-0"), ("shop", "web-01"), ("bank", "web-0"), ("bank", "db-0")].map(|(a, b)| (a.to_string(), b.to_string()));
+        let find = |name: &str, namespace: Option<&str>| PodName { name: name.into(), namespace: namespace.map(Into::into) }.find(&pods);
+        assert_eq!((find("db", None), find("web-0.bank", None), find("web-0", Some("shop"))), (Ok(3), Ok(2), Ok(0)));
+        assert_eq!(find("web-0", None), Err("web-0 may be web-0.shop, web-0.bank".into()));
+        assert_eq!(find("x", Some("shop")), Err("no pod x: there are web-0.shop, web-01.shop, web-0.bank, db-0.bank".into()));
+    }
 
     #[test]
     fn a_container_is_found_by_its_name_and_envoys_also_as_envoy() {

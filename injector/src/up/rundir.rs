@@ -166,22 +166,35 @@ pub fn connect(asked: Option<&Path>) -> Result<UnixStream> {
 
 /// The same, with its folder.
 pub fn find(asked: Option<&Path>) -> Result<(UnixStream, RunDir)> {
-    let connect = |dir: RunDir| std::io::Result::Ok((UnixStream::connect(dir.control())?, dir));
     if let Some(path) = asked {
-        return connect(RunDir(path.to_path_buf())).with_context(|| format!("no mesh runs in {}", path.display()));
+        return connect_to(RunDir(path.to_path_buf())).with_context(|| format!("no mesh runs in {}", path.display()));
     }
-    let parent = parent();
-    let mut running: Vec<_> = folders(&parent).into_iter().filter_map(|folder| connect(RunDir(folder)).ok()).collect();
+    let mut running = running();
     match (running.pop(), running.len()) {
         (Some(only), 0) => Ok(only),
-        (None, _) => {
-            bail!("no mesh runs here (looked in {}): start one with `weir up`, or name its folder with --run-dir", parent.display())
-        }
+        (None, _) => bail!(
+            "no mesh runs here (looked in {}): start one with `weir up`, or name its folder with --run-dir; \
+             what a cluster runs is kubectl's to show and to change",
+            parent().display()
+        ),
         (Some(last), _) => {
             let names = running.into_iter().chain([last]).map(|(_, dir)| format!("\n  --run-dir {}", dir.0.display()));
             bail!("several meshes run here; say which:{}", names.collect::<String>())
         }
     }
+}
+
+/// Whether a mesh of this user runs.
+pub fn is_one_running() -> bool {
+    !running().is_empty()
+}
+
+fn running() -> Vec<(UnixStream, RunDir)> {
+    folders(&parent()).into_iter().filter_map(|folder| connect_to(RunDir(folder)).ok()).collect()
+}
+
+fn connect_to(dir: RunDir) -> std::io::Result<(UnixStream, RunDir)> {
+    Ok((UnixStream::connect(dir.control())?, dir))
 }
 
 #[cfg(test)]

@@ -30,24 +30,9 @@ impl Seen {
 
     /// The pod that a user means by `NAME`, `NAME.NAMESPACE` or the start of a name, or what to say.
     pub fn find(&self, asked: &PodName) -> Result<Arc<Handle>, String> {
-        let inside = |pod: &&Arc<Handle>| asked.namespace.as_ref().is_none_or(|namespace| *namespace == pod.identity.plan.namespace);
-        let full = |pod: &Handle| format!("{}.{}", pod.identity.name, pod.identity.plan.namespace);
-        let candidates: Vec<_> = self.pods.iter().filter(inside).collect();
-        let exact = candidates.iter().filter(|pod| pod.identity.name == asked.name || full(pod) == asked.name);
-        let exact: Vec<_> = exact.copied().collect();
-        let started = candidates.iter().filter(|pod| full(pod).starts_with(&asked.name));
-        let found: Vec<_> = if exact.is_empty() { started.copied().collect() } else { exact };
-        match found.as_slice() {
-            [one] => Ok((*one).clone()),
-            [] => {
-                let names: Vec<_> = self.pods.iter().map(|pod| full(pod)).collect();
-                Err(format!("no pod {}: there are {}", asked.name, names.join(", ")))
-            }
-            several => {
-                let names: Vec<_> = several.iter().map(|pod| full(pod)).collect();
-                Err(format!("{} may be {}", asked.name, names.join(", ")))
-            }
-        }
+        let names: Vec<_> = self.pods.iter().map(|pod| (pod.identity.plan.namespace.clone(), pod.identity.name.clone())).collect();
+        let number = asked.find(&names)?;
+        self.pods.get(number).cloned().ok_or_else(|| format!("no pod {}", asked.name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Clusters (CDS): one per service port and subset, and the two that pass traffic on as it came.
 
 use super::lookup::{Target, View};
-use super::{ads, any, duration, socket_address, uint};
+use super::{ads, any, duration, made_from, socket_address, uint};
 use crate::bootstrap::PROXY_MARK;
 use crate::mesh::rule::Policy;
 use crate::mesh::service::Protocol;
@@ -69,6 +69,7 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
             }],
             ..Default::default()
         }),
+        metadata: target.rule.and_then(|rule| made_from(rule.objects.first()?)),
         outlier_detection: outlier.map(outlier_detection),
         load_balancing_policy: (!by_address).then(|| balancing(view, target)),
         common_lb_config: panic

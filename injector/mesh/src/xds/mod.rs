@@ -15,9 +15,9 @@ pub(crate) mod virtual_host;
 
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, AggregatedConfigSource, ApiVersion, ConfigSource, SocketAddress, address, config_source,
+    Address, AggregatedConfigSource, ApiVersion, ConfigSource, Metadata, SocketAddress, address, config_source,
 };
-use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, UInt32Value};
+use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, Struct, UInt32Value, Value, value};
 use envoy_types::util::pack_any;
 use lookup::View;
 use prost::{Message, Name};
@@ -60,4 +60,19 @@ pub(crate) fn ads(wait: Option<Duration>) -> ConfigSource {
         initial_fetch_timeout: wait,
         ..Default::default()
     }
+}
+
+/// Which of the user's objects (`VirtualService shop/reviews`) a resource was made from, where Istio says so and its tools look: a
+/// dump of Envoy's configuration then tells by itself whose route it is.
+pub(crate) fn made_from(object: &str) -> Option<Metadata> {
+    let (kind, name) = object.split_once(' ')?;
+    let (namespace, name) = name.split_once('/')?;
+    let kind = match kind {
+        "VirtualService" => "virtual-service",
+        "DestinationRule" => "destination-rule",
+        _ => return None,
+    };
+    let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/{kind}/{name}");
+    let config = Struct { fields: [("config".to_string(), Value { kind: Some(value::Kind::StringValue(path)) })].into() };
+    Some(Metadata { filter_metadata: [("istio".to_string(), config)].into(), ..Default::default() })
 }

@@ -25,7 +25,7 @@ pub(crate) fn of_sidecar(view: &View, port: u16) -> (Vec<VirtualHost>, BTreeSet<
     if port == 80 {
         for owner in &owners {
             for name in owner.hosts.iter().filter(|name| name.as_str() != "*" && !view.mesh.services.contains_key(*name)) {
-                let routes = route::flatten(route::of_virtual_service(view, &owner.http, MESH, port));
+                let routes = route::flatten(route::of_virtual_service(view, owner, MESH, port));
                 if !routes.is_empty() {
                     objects.insert(owner.object.clone());
                     hosts.push(virtual_host(format!("{name}:80"), vec![name.clone()], routes, &mut taken));
@@ -56,7 +56,7 @@ pub(crate) fn of_address(view: &View, service: &Service, port: u16) -> (Vec<Virt
 fn of_service(view: &View, owners: &[&VirtualService], service: &Service, port: u16, objects: &mut BTreeSet<String>) -> Vec<Route> {
     objects.insert(format!("Service {}/{}", service.namespace, service.name));
     for owner in candidates(owners, &service.host) {
-        let routes = route::flatten(route::of_virtual_service(view, &owner.http, MESH, port));
+        let routes = route::flatten(route::of_virtual_service(view, owner, MESH, port));
         if !routes.is_empty() {
             objects.insert(owner.object.clone());
             return routes;
@@ -92,7 +92,7 @@ pub(crate) fn of_gateway(view: &View, servers: &[(String, &Server)], bind: u16) 
                 // Several servers of a gateway may have the host; its routes stand there once.
                 if seen.insert((domain, gateway, &owner.object, server.port.number)) {
                     objects.insert(owner.object.clone());
-                    entry.0.extend(route::of_virtual_service(view, &owner.http, gateway, server.port.number));
+                    entry.0.extend(route::of_virtual_service(view, owner, gateway, server.port.number));
                 }
             }
         }

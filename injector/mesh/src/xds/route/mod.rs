@@ -10,9 +10,9 @@ mod headers;
 mod weights;
 
 use super::lookup::Target;
-use super::{View, any, matching, retry};
+use super::{View, any, made_from, matching, retry};
 use crate::mesh::host::first_label;
-use crate::mesh::virtual_service::MESH;
+use crate::mesh::virtual_service::{MESH, VirtualService};
 use crate::object::virtual_service::{Destination, HttpMatch, HttpRoute, RouteDestination};
 use envoy_types::pb::envoy::config::route::v3::{FilterConfig, Route, RouteMatch, route};
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
@@ -28,8 +28,18 @@ pub(crate) struct Group {
     pub is_catch_all: bool,
 }
 
-/// The routes of a VirtualService's HTTP routes at a gateway (or `mesh`) on a port. Nothing follows a catch-all.
-pub(crate) fn of_virtual_service(view: &View, http: &[HttpRoute], gateway: &str, port: u16) -> Vec<Group> {
+/// The routes of a VirtualService at a gateway (or `mesh`) on a port.
+pub(crate) fn of_virtual_service(view: &View, owner: &VirtualService, gateway: &str, port: u16) -> Vec<Group> {
+    let mut groups = groups(view, &owner.http, gateway, port);
+    let metadata = made_from(&owner.object);
+    for route in groups.iter_mut().flat_map(|group| &mut group.routes) {
+        route.metadata.clone_from(&metadata);
+    }
+    groups
+}
+
+/// The routes of HTTP routes. Nothing follows a catch-all.
+fn groups(view: &View, http: &[HttpRoute], gateway: &str, port: u16) -> Vec<Group> {
     let mut groups = Vec::new();
     for route in http {
         let any_request = [None];
@@ -53,7 +63,7 @@ pub(crate) fn of_virtual_service(view: &View, http: &[HttpRoute], gateway: &str,
 pub(crate) fn default(view: &View, destination: Destination, port: u16) -> Vec<Route> {
     let route =
         HttpRoute { name: "default".into(), route: vec![RouteDestination { destination, ..Default::default() }], ..Default::default() };
-    flatten(of_virtual_service(view, &[route], MESH, port))
+    flatten(groups(view, &[route], MESH, port))
 }
 
 /// The routes of groups in their order.
