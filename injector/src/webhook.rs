@@ -6,12 +6,13 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tonic::body::Body;
-use weir_mesh::inject::{Namespace, Selection, Values, inject, select};
+use weir_mesh::inject::{Injected, Namespace, Patch, Selection, Values, inject, select};
 
 /// Larger than any object that the API server takes (3 MB), with what is around it.
 const LARGEST: usize = 8 << 20;
@@ -22,7 +23,7 @@ pub struct Webhook {
     /// The settings of injection.
     pub values: Arc<Values>,
     /// The authority by which proxies know the control plane, as PEM.
-    pub ca: Arc<str>,
+    pub ca: watch::Receiver<String>,
 }
 
 /// An `AdmissionReview` of admission.k8s.io/v1, as far as it is read
@@ -50,51 +51,63 @@ impl Answer for Webhook {
             Err(error) => return Ok(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
         };
         Ok(match serde_json::from_slice::<Review>(&body) {
-            Ok(review) => json(&self.review(review.request)),
+            Ok(review) => json(&self.review(&review.request)),
             Err(error) => text(StatusCode::BAD_REQUEST, format!("expected an AdmissionReview of a pod: {error}\n")),
         })
     }
 }
 
+/// The answer to it.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Decision {
+    uid: String,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    patch: Option<Patched>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Patched {
+    patch_type: &'static str,
+    /// Base64 of the JSON.
+    patch: String,
+}
+
 impl Webhook {
-    fn review(&self, asked: Asked) -> Value {
-        let mut response = self.decide(&asked);
-        response["uid"] = asked.uid.into();
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+    fn review(&self, asked: &Asked) -> Value {
+        let decision = Decision { uid: asked.uid.clone(), ..self.decide(asked) };
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": decision})
     }
 
-    fn decide(&self, asked: &Asked) -> Value {
-        let allowed = json!({"allowed": true});
+    fn decide(&self, asked: &Asked) -> Decision {
+        let allowed = Decision { allowed: true, ..Decision::default() };
         // That the API server asks says that the labels of the namespace or of the pod want it: the selectors are Istio's.
         let namespace = Namespace::asking(&asked.namespace, &self.values);
-        match select(&asked.object, &namespace, &self.values) {
-            Selection::Skip(why) => {
-                tracing::debug!(namespace = asked.namespace, pod = name(&asked.object), "not injected: {why}");
-                return allowed;
-            }
-            Selection::Inject(_) => {}
+        if let Selection::Skip(why) = select(&asked.object, &namespace, &self.values) {
+            tracing::debug!(namespace = asked.namespace, pod = name(&asked.object), "not injected: {why}");
+            return allowed;
         }
-        match inject(&asked.object, None, &self.values, &self.ca) {
-            Ok(injected) => {
-                let mut response = allowed;
-                if !injected.warnings.is_empty() {
-                    response["warnings"] = injected.warnings.into();
-                }
-                if !injected.patch.0.is_empty()
-                    && let Ok(patch) = serde_json::to_vec(&injected.patch)
-                {
-                    response["patchType"] = "JSONPatch".into();
-                    response["patch"] = BASE64_STANDARD.encode(patch).into();
-                }
-                response
-            }
+        match inject(&asked.object, None, &self.values, &self.ca.borrow()) {
+            Ok(Injected { patch, warnings, .. }) => Decision { patch: patched(&patch), warnings, ..allowed },
             Err(problems) => {
                 let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 tracing::info!(namespace = asked.namespace, pod = name(&asked.object), "refused: {message}");
-                json!({"allowed": false, "status": {"code": 400, "reason": "BadRequest", "message": format!("weir: {message}")}})
+                let status = json!({"code": 400, "reason": "BadRequest", "message": format!("weir: {message}")});
+                Decision { status: Some(status), ..Decision::default() }
             }
         }
     }
+}
+
+fn patched(patch: &Patch) -> Option<Patched> {
+    let text = (!patch.0.is_empty()).then(|| serde_json::to_vec(patch).ok()).flatten()?;
+    Some(Patched { patch_type: "JSONPatch", patch: BASE64_STANDARD.encode(text) })
 }
 
 /// A pod's name, or what it will be made from.
@@ -107,7 +120,7 @@ mod tests {
     use super::*;
 
     fn webhook() -> Webhook {
-        Webhook { values: Arc::default(), ca: "CA".into() }
+        Webhook { values: Arc::default(), ca: watch::channel("CA".to_string()).1 }
     }
 
     fn asked(pod: Value) -> Asked {
@@ -120,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_answered_with_a_patch_that_brings_the_proxy() {
-        let answer = webhook().review(asked(pod(json!({}))));
+        let answer = webhook().review(&asked(pod(json!({}))));
         assert_eq!((&answer["kind"], &answer["response"]["uid"]), (&json!("AdmissionReview"), &json!("u")));
         let response = &answer["response"];
         assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
@@ -129,19 +142,19 @@ mod tests {
         let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
         json_patch::patch(&mut patched, &patch).unwrap();
         assert_eq!(patched["spec"]["initContainers"][1]["name"], "istio-proxy");
-        let again = webhook().review(asked(patched));
+        let again = webhook().review(&asked(patched));
         assert_eq!(again["response"], json!({"allowed": true, "uid": "u"}), "asked again, there is nothing to change");
     }
 
     #[test]
     fn a_pod_that_wants_none_is_let_through() {
-        let answer = webhook().review(asked(pod(json!({"sidecar.istio.io/inject": "false"}))));
+        let answer = webhook().review(&asked(pod(json!({"sidecar.istio.io/inject": "false"}))));
         assert_eq!(answer["response"], json!({"allowed": true, "uid": "u"}));
     }
 
     #[test]
     fn a_broken_annotation_is_refused_by_its_name() {
-        let answer = webhook().review(asked(pod(json!({"traffic.sidecar.istio.io/excludeInboundPorts": "eighty"}))));
+        let answer = webhook().review(&asked(pod(json!({"traffic.sidecar.istio.io/excludeInboundPorts": "eighty"}))));
         let response = &answer["response"];
         assert_eq!(response["allowed"], false);
         let message = response["status"]["message"].as_str().unwrap();

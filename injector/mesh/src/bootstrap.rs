@@ -53,12 +53,15 @@ pub const PROXY_MARK: u32 = 1337;
 /// The bootstrap as Envoy reads it from a JSON file.
 pub fn build(bootstrap: &Bootstrap) -> Value {
     let Bootstrap { node, locality, control_plane } = bootstrap;
-    let mut own = json!({"id": node.to_string(), "cluster": format!("{}.{}", node.pod, node.namespace)});
-    if let Some((region, zone)) = locality {
-        own["locality"] = json!({"region": region, "zone": zone});
-    }
-    let mut all = json!({
-        "node": own,
+    let locality = locality.as_ref().map(|(region, zone)| json!({"region": region, "zone": zone}));
+    let bind = matches!(control_plane, ControlPlane::Local(_)).then(|| {
+        json!({
+            "source_address": {"address": "0.0.0.0", "port_value": 0},
+            "socket_options": [{"level": 1, "name": 36, "int_value": PROXY_MARK, "state": "STATE_PREBIND", "description": "SO_MARK"}],
+        })
+    });
+    json!({
+        "node": {"id": node.to_string(), "cluster": format!("{}.{}", node.pod, node.namespace), "locality": locality},
         "admin": {"address": address("127.0.0.1", ADMIN_PORT)},
         "dynamic_resources": {
             "ads_config": {
@@ -79,19 +82,12 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
             "listeners": [to_admin("health", HEALTH_PORT, "/healthz/ready", "/ready"), to_admin("stats", STATS_PORT, "/stats/prometheus", "/stats/prometheus")],
         },
         // An Envoy pays for what it calls, not for what there is.
-        "cluster_manager": {"enable_deferred_cluster_creation": true},
+        "cluster_manager": {"enable_deferred_cluster_creation": true, "upstream_bind_config": bind},
         // Envoy's default limit of 100 refuses ordinary regular expressions, and with one of them all routes of the port.
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32_768}}]},
         "deferred_stat_options": {"enable_deferred_creation_stats": true},
         "stats_config": {"use_all_default_tags": false, "stats_tags": tags(&node.domain)},
-    });
-    if let ControlPlane::Local(_) = control_plane {
-        all["cluster_manager"]["upstream_bind_config"] = json!({
-            "source_address": {"address": "0.0.0.0", "port_value": 0},
-            "socket_options": [{"level": 1, "name": 36, "int_value": PROXY_MARK, "state": "STATE_PREBIND", "description": "SO_MARK"}],
-        });
-    }
-    all
+    })
 }
 
 /// The Secret that Envoy reads a pod's token from, anew whenever Kubernetes puts another one into its folder.

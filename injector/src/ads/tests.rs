@@ -192,6 +192,6 @@ async fn a_port_that_is_taken_is_named_with_who_has_it() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap();
     let error = listen::tcp(address).await.unwrap_err().to_string();
-    let (start, end) = (format!("cannot listen on {address} (--ads), where "), format!(" (process {}) listens", std::process::id()));
+    let (start, end) = (format!("cannot listen on {address}, where "), format!(" (process {}) listens", std::process::id()));
     assert!(error.starts_with(&start) && error.ends_with(&end), "{error}");
 }

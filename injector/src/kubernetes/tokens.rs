@@ -55,8 +55,11 @@ pub enum Refused {
 #[derive(Clone)]
 pub struct Tokens {
     client: Client,
-    known: Arc<Mutex<HashMap<[u8; 32], (Instant, Pod)>>>,
+    known: Arc<Mutex<Known>>,
 }
+
+/// By the token's digest: when it was reviewed, and whose it is.
+type Known = HashMap<[u8; 32], (Instant, Pod)>;
 
 impl Tokens {
     /// With the API server that reviews them.
@@ -88,7 +91,7 @@ impl Tokens {
         Ok(pod)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Pod)>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

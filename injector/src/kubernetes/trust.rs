@@ -15,13 +15,16 @@ use std::fmt::Debug;
 const CONFIG_MAP: &str = "weir-ca";
 /// The manager of the fields that are written here: the installer's is another.
 const MANAGER: &str = "weir-control-plane";
+/// How many earlier authorities stay in a bundle.
+const KEPT: usize = 2;
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
 
 /// Writes the authority wherever it is not written yet.
 pub async fn tell(client: &Client, namespace: &str, authority: &str) -> Result<()> {
     config_map(client, namespace, authority).await.with_context(|| format!("the ConfigMap {namespace}/{CONFIG_MAP}"))?;
-    let bundle = BASE64_STANDARD.encode(authority);
-    webhooks::<MutatingWebhookConfiguration>(client, "weir-injector", &bundle).await?;
-    webhooks::<ValidatingWebhookConfiguration>(client, "weir-validator", &bundle).await
+    webhooks::<MutatingWebhookConfiguration>(client, "weir-injector", authority).await?;
+    webhooks::<ValidatingWebhookConfiguration>(client, "weir-validator", authority).await
 }
 
 async fn config_map(client: &Client, namespace: &str, authority: &str) -> Result<()> {
@@ -42,7 +45,7 @@ async fn config_map(client: &Client, namespace: &str, authority: &str) -> Result
     Ok(())
 }
 
-async fn webhooks<K>(client: &Client, name: &str, bundle: &str) -> Result<()>
+async fn webhooks<K>(client: &Client, name: &str, authority: &str) -> Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + serde::Serialize,
 {
@@ -50,7 +53,7 @@ where
     let Some(configuration) = configurations.get_opt(name).await.with_context(|| format!("reading {} {name}", K::kind(&())))? else {
         return Ok(());
     };
-    let Some(hooks) = with_bundle(&serde_json::to_value(configuration)?, bundle) else { return Ok(()) };
+    let Some(hooks) = with_authority(&serde_json::to_value(configuration)?, authority) else { return Ok(()) };
     let patch = json!({
         "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "webhooks": hooks,
     });
@@ -62,26 +65,54 @@ where
     Ok(())
 }
 
-/// The webhooks with their bundle and no more; none if all have it.
-fn with_bundle(configuration: &Value, bundle: &str) -> Option<Vec<Value>> {
+/// The webhooks, each with its bundle and no more, in which the authority comes first; none if all have it. Those that are there stay for
+/// a while: another replica may still show a certificate of theirs.
+fn with_authority(configuration: &Value, authority: &str) -> Option<Vec<Value>> {
     let hooks = configuration.get("webhooks")?.as_array()?;
-    let has = |hook: &Value| hook.pointer("/clientConfig/caBundle").and_then(Value::as_str) == Some(bundle);
-    let own = |hook: &Value| json!({"name": hook.get("name"), "clientConfig": {"caBundle": bundle}});
-    (!hooks.iter().all(has)).then(|| hooks.iter().map(own).collect())
+    let bundle = |hook: &Value| {
+        let bytes = BASE64_STANDARD.decode(hook.pointer("/clientConfig/caBundle")?.as_str()?).ok()?;
+        String::from_utf8(bytes).ok()
+    };
+    let bundles: Vec<String> = hooks.iter().map(|hook| bundle(hook).unwrap_or_default()).collect();
+    if bundles.iter().all(|bundle| bundle.contains(authority.trim())) {
+        return None;
+    }
+    let with = |bundle: &String| {
+        let before = bundle.split_inclusive(END).filter(|pem| pem.contains(BEGIN) && !pem.contains(authority.trim())).take(KEPT);
+        std::iter::once(authority.trim()).chain(before.map(str::trim)).collect::<Vec<_>>().join("\n") + "\n"
+    };
+    let hook = |(hook, bundle): (&Value, &String)| json!({"name": hook.get("name"), "clientConfig": {"caBundle": BASE64_STANDARD.encode(with(bundle))}});
+    Some(hooks.iter().zip(&bundles).map(hook).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pem(name: &str) -> String {
+        format!("{BEGIN}\n{name}\n{END}\n")
+    }
+
+    /// The bundle that is written where there is one.
+    fn written(there: Option<&str>, authority: &str) -> Option<String> {
+        let there = there.map(|bundle| BASE64_STANDARD.encode(bundle));
+        let configuration = json!({"webhooks": [{"name": "a", "clientConfig": {"caBundle": there, "service": {}}}]});
+        let hooks = with_authority(&configuration, authority)?;
+        assert_eq!((hooks.len(), &hooks[0]["name"], hooks[0].as_object().unwrap().len()), (1, &json!("a"), 2));
+        let bundle = BASE64_STANDARD.decode(hooks[0]["clientConfig"]["caBundle"].as_str().unwrap()).unwrap();
+        Some(String::from_utf8(bundle).unwrap())
+    }
+
     #[test]
-    fn only_a_bundle_that_is_missing_or_another_is_written() {
-        let configuration = |bundle: Value| json!({"webhooks": [{"name": "a", "clientConfig": {"caBundle": bundle, "service": {}}}]});
-        assert_eq!(with_bundle(&configuration(json!("x")), "x"), None);
-        let expected = Some(vec![json!({"name": "a", "clientConfig": {"caBundle": "x"}})]);
-        for other in [json!("y"), json!(null)] {
-            assert_eq!(with_bundle(&configuration(other), "x"), expected);
-        }
-        assert_eq!(with_bundle(&json!({}), "x"), None);
+    fn an_authority_is_added_to_those_that_replicas_may_still_use() {
+        let [one, two, three, four] = ["1", "2", "3", "4"].map(pem);
+        assert_eq!(written(None, &one), Some(one.clone()));
+        assert_eq!(written(Some("no PEM"), &one), Some(one.clone()));
+        assert_eq!(written(Some(&one), &one), None);
+        assert_eq!(written(Some(&one), &two), Some([two.clone(), one.clone()].concat()));
+        assert_eq!(written(Some(&[two.clone(), one.clone()].concat()), &one), None, "a replica that still has the old one leaves it");
+        let full = [three.clone(), two.clone(), one].concat();
+        assert_eq!(written(Some(&full), &four), Some([four, three, two].concat()), "the oldest goes");
+        assert_eq!(with_authority(&json!({}), "x"), None);
     }
 }

@@ -4,7 +4,7 @@ use super::DOMAIN;
 use crate::ads::http::{grpc, is_grpc, text};
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
-use crate::certificates::{Authority, RENEWAL, Shown};
+use crate::certificates::{self, Authority, Pems, RENEWAL, Shown};
 use crate::kubernetes::tokens::Tokens;
 use crate::kubernetes::{authority, follow, trust, watch as cluster};
 use crate::listen::{self, Answer};
@@ -16,10 +16,10 @@ use hyper::{Request, Response, StatusCode};
 use kube::Client;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -38,8 +38,12 @@ const DEBUG: u16 = 15013;
 const SERVICE: &str = "weir";
 /// The settings of injection.
 const CONFIG: &str = "/etc/weir/config/config.yaml";
-/// How often is looked whether the webhooks still know the authority.
-const TELLING: Duration = Duration::from_secs(10);
+/// A certificate of the user's for the webhooks and for proxies, as cert-manager writes it.
+const CERTIFICATE: &str = "/etc/weir/webhook";
+/// How often is looked whether there is a new certificate, and whether the webhooks still know the authority.
+const TELLING: Duration = Duration::from_secs(5);
+/// From an authority's being told to its certificate's being shown.
+const TOLD: Duration = Duration::from_secs(3);
 /// After SIGTERM: until all who choose among the replicas know that this one ends.
 const LEAVING: Duration = Duration::from_secs(5);
 
@@ -53,14 +57,15 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let monitoring = Monitoring { ready: Arc::default() };
     tokio::spawn(listen::serve_tcp(tcp(MONITORING).await?, monitoring.clone(), closing.clone()));
 
-    let authority = authority::of(&client, &namespace).await?;
     let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{DOMAIN}")];
-    let shown = Shown::new(&authority.issue(&names)?)?;
-    tokio::spawn(renew(authority.clone(), names.into(), shown.clone()));
+    let source = Source::find(&client, &namespace, &names).await?;
+    let first = source.pems()?;
+    let shown = Shown::new(&first)?;
     let tls = shown.server_config()?;
-    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca: authority.certificate.as_str().into() };
+    let (authorities, ca) = watch::channel(first.authority.clone());
+    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca };
     tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, tls.clone(), webhook, closing.clone()));
-    tokio::spawn(keep_telling(client.clone(), namespace.clone(), authority.certificate.clone()));
+    tokio::spawn(certify(client.clone(), namespace, source, first, shown, authorities));
 
     let options = Options { domain: DOMAIN.into(), modules: place_modules(folder), marked: false };
     let mut changes = cluster::all(&client);
@@ -86,21 +91,69 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Shows a new certificate long before the last one ends.
-async fn renew(authority: Authority, names: Vec<String>, shown: Arc<Shown>) {
-    loop {
-        tokio::time::sleep(RENEWAL).await;
-        if let Err(error) = authority.issue(&names).and_then(|pems| shown.set(&pems)) {
-            tracing::error!("no new certificate, the old one stays: {error:#}");
+/// Where the control plane's certificates come from.
+enum Source {
+    /// From an authority of its own.
+    Own {
+        /// What signs them.
+        authority: Authority,
+        /// For whom.
+        names: [String; 2],
+    },
+    /// From a Secret of the user's, which is mounted.
+    Mounted,
+}
+
+impl Source {
+    async fn find(client: &Client, namespace: &str, names: &[String; 2]) -> Result<Source> {
+        if Path::new(CERTIFICATE).exists() {
+            return Ok(Source::Mounted);
+        }
+        Ok(Source::Own { authority: authority::of(client, namespace).await?, names: names.clone() })
+    }
+
+    fn pems(&self) -> Result<Pems> {
+        match self {
+            Source::Own { authority, names } => authority.issue(names),
+            Source::Mounted => certificates::read(Path::new(CERTIFICATE)),
+        }
+    }
+
+    /// A certificate that is to be shown in the place of this one, if there is one.
+    fn next(&self, now: &Pems, since: Instant) -> Result<Option<Pems>> {
+        match self {
+            Source::Own { .. } if since.elapsed() < RENEWAL => Ok(None),
+            Source::Own { .. } => self.pems().map(Some),
+            Source::Mounted => self.pems().map(|pems| (pems != *now).then_some(pems)),
         }
     }
 }
 
-/// Says who vouches for the control plane, and looks again and again whether somebody wrote over it.
-async fn keep_telling(client: Client, namespace: String, authority: String) {
+/// Keeps the certificate fresh, and all who must trust it informed: those before it is shown. Looks again and again whether somebody wrote
+/// over what was told.
+async fn certify(client: Client, namespace: String, source: Source, first: Pems, shown: Arc<Shown>, authorities: watch::Sender<String>) {
+    let (mut now, mut since) = (first, Instant::now());
     loop {
-        if let Err(error) = trust::tell(&client, &namespace, &authority).await {
-            tracing::warn!("{error:#}");
+        let next = source.next(&now, since).unwrap_or_else(|error| {
+            tracing::error!("no new certificate, the old one stays: {error:#}");
+            None
+        });
+        let pems = next.as_ref().unwrap_or(&now);
+        match (trust::tell(&client, &namespace, &pems.authority).await, &next) {
+            (Err(error), _) => tracing::warn!("{error:#}"),
+            (Ok(()), None) => {}
+            (Ok(()), Some(next)) => {
+                // The API servers have their own copies of what was written.
+                tokio::time::sleep(TOLD).await;
+                match shown.set(next) {
+                    Ok(()) => {
+                        tracing::info!("a new certificate is shown");
+                        authorities.send_replace(next.authority.clone());
+                        (now, since) = (next.clone(), Instant::now());
+                    }
+                    Err(error) => tracing::error!("the new certificate cannot be used, the old one stays: {error:#}"),
+                }
+            }
         }
         tokio::time::sleep(TELLING).await;
     }
