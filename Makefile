@@ -18,8 +18,9 @@ build: needs wasm envoy
 demo: build wasm-test
 	target/debug/demo $(if $(FOR),--for $(FOR))
 
-test: build wasm-test
-	cargo test --workspace --exclude weir-tests --features weir-policy/schema,weir-mesh/schema
+test: build wasm-test cluster-needs
+	programs=$$(target/debug/cluster programs) && export HELM=$$programs/helm; \
+		cargo test --workspace --exclude weir-tests --features weir-policy/schema,weir-mesh/schema
 	cargo test -p weir-tests -- --test-threads=1
 
 # Natively, as Wasm, and the fuzz targets, without libFuzzer.

@@ -48,9 +48,17 @@ pub fn build() -> Result<PathBuf> {
 
 fn go_build(package: &str, out: &Path) -> Result<()> {
     let (major, minor) = KUBERNETES.split_once('.').and_then(|(major, rest)| Some((major, rest.split_once('.')?.0))).context("version")?;
-    // kubectl and clients that ask for the version parse it.
-    let stamps = [("gitVersion", format!("v{KUBERNETES}")), ("gitMajor", major.into()), ("gitMinor", minor.into())];
-    let stamps: String = stamps.iter().map(|(name, value)| format!(" -X k8s.io/component-base/version.{name}={value}")).collect();
+    // kubectl and clients that ask for the version parse it; helm takes an unstamped one for 1.20.
+    let (version, chart) = ("k8s.io/component-base/version.git", "helm.sh/helm/v3/pkg/chartutil.k8sVersion");
+    let stamps = [
+        (version, "Version", format!("v{KUBERNETES}").as_str()),
+        (version, "Major", major),
+        (version, "Minor", minor),
+        (chart, "Major", major),
+        (chart, "Minor", minor),
+    ]
+    .map(|(package, name, value)| format!(" -X {package}{name}={value}"))
+    .concat();
     let mut go = Command::new("go");
     go.args(["build", "-mod=readonly", "-buildvcs=false", "-ldflags", &format!("-s -w{stamps}"), "-o"]).arg(out).arg(package);
     command::output(go.current_dir(MODULE).env("CGO_ENABLED", "0").env_remove("GOFLAGS")).map(drop)
@@ -58,7 +66,7 @@ fn go_build(package: &str, out: &Path) -> Result<()> {
 
 /// A digest of all that the programs are built from.
 fn version() -> Result<String> {
-    let mut digest = Sha256::new();
+    let mut digest = Sha256::new_with_prefix(include_str!("programs.rs"));
     for file in ["go.mod", "go.sum", "main.go", "coredns/main.go", "pause/main.go"] {
         digest.update(std::fs::read(Path::new(MODULE).join(file)).with_context(|| file.to_string())?);
     }
