@@ -1,6 +1,8 @@
 //! A real Kubernetes cluster of three zones, with Weir in it: what its users do, and what they see.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+use weir_sample::load::{Config, Load};
 use weir_tests::cluster::{self, Cluster};
 use weir_tests::scenario::{bookinfo, canary, locality};
 use weir_tests::{Figure, Mesh};
@@ -56,6 +58,169 @@ fn a_canary_from_blue_to_green() {
         canary::users_keep_their_version(cluster).await?.iter().for_each(Figure::check);
         canary::tester(cluster).await?.check();
         canary::spoofed_headers(cluster).await?.check();
+        Ok(())
+    });
+}
+
+/// A Deployment of the sample with a Service and a route from the ingress gateway.
+fn app(namespace: &str, arguments: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Service
+metadata: {{name: app, namespace: {namespace}}}
+spec: {{selector: {{app: app}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: app, namespace: {namespace}}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: app}}}}
+  template:
+    metadata: {{labels: {{app: app}}}}
+    spec:
+      containers:
+        - name: app
+          image: weir-sample:latest
+          imagePullPolicy: IfNotPresent
+          args: [stand-in{arguments}]
+          readinessProbe: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 1}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: app, namespace: {namespace}}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: [{namespace}.example]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: app, namespace: {namespace}}}
+spec:
+  hosts: [{namespace}.example]
+  gateways: [app]
+  http: [{{route: [{{destination: {{host: app}}}}]}}]
+"#
+    )
+}
+
+#[test]
+fn no_request_is_lost_when_a_deployment_is_restarted() {
+    run(async |cluster| {
+        for (name, arguments) in [("drains", ""), ("ends-at-once", ", --abrupt")] {
+            let namespace = cluster.namespace(name)?;
+            cluster.apply_text(&app(name, arguments))?;
+            namespace.ready()?;
+            let url = format!("http://{name}.example/");
+            cluster.answers(&url).await?;
+            let load = Load::start(Config { duration: Some(Duration::from_secs(120)), rate: Some(200.0), ..cluster.load(&url) })?;
+            cluster.kubectl(&["rollout", "restart", "deployment/app", "-n", name])?;
+            cluster.kubectl(&["rollout", "status", "deployment/app", "-n", name, "--timeout=60s"])?;
+            // Until the old pods have gone.
+            cluster.wait("the old pods went", || {
+                let pods = cluster.get(&["pods", "-n", name])?;
+                Ok((pods["items"].as_array().map(Vec::len) == Some(2)).then_some(()))
+            })?;
+            let report = load.stop().await;
+            println!("{name}: {} of {} failed", report.failed, report.requests);
+            ensure!(report.failed == 0 && report.requests > 200, "{name}: {report:#?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_pod_is_not_told_the_configuration_of_another() {
+    run(async |cluster| {
+        let victim = cluster.namespace("victim")?;
+        cluster.apply_text(&app("victim", ""))?;
+        let pod = victim.ready()?.first().context("a pod")?.clone();
+        let (name, ip) = (pod["metadata"]["name"].as_str().context("a name")?, pod["status"]["podIP"].as_str().context("an address")?);
+        let id = format!("sidecar~{ip}~{name}.victim~victim.svc.cluster.local");
+        let _thief = cluster.namespace("thief")?;
+        cluster.apply_text(&format!(
+            r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: another-name, namespace: thief}}
+data: {{custom_bootstrap.json: '{{"node": {{"id": "{id}"}}}}'}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: thief, namespace: thief, annotations: {{sidecar.istio.io/bootstrapOverride: another-name}}}}
+spec:
+  containers: [{{name: app, image: "weir-sample:latest", imagePullPolicy: IfNotPresent, args: [stand-in]}}]
+"#
+        ))?;
+        let refused = format!("the token is of the pod thief/thief, which may not ask for the configuration of victim/{name}");
+        cluster.wait("the control plane says that it refused", || {
+            let logs = ["logs", "-n", cluster::SYSTEM, "-l", "app.kubernetes.io/component=control-plane", "--tail=-1"];
+            Ok(cluster.kubectl(&logs)?.contains(&refused).then_some(()))
+        })?;
+        let thief = cluster.get(&["pod", "thief", "-n", "thief"])?;
+        ensure!(!cluster::is_ready(&thief), "{thief:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_job_ends_and_its_init_containers_reach_the_mesh() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("jobs")?;
+        cluster.apply_text(&app("jobs", ""))?;
+        namespace.ready()?;
+        cluster.apply_text(
+            r#"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: asks, namespace: jobs}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      initContainers: [{name: first, image: "weir-sample:latest", imagePullPolicy: IfNotPresent, args: [fetch, "http://app/first"]}]
+      containers: [{name: then, image: "weir-sample:latest", imagePullPolicy: IfNotPresent, args: [fetch, "http://app/then"]}]
+"#,
+        )?;
+        cluster.kubectl(&["wait", "--for=condition=Complete", "job/asks", "-n", "jobs", "--timeout=60s"])?;
+        // Through Envoy, which says so in each request.
+        let asked = cluster.kubectl(&["logs", "job/asks", "-n", "jobs", "-c", "first"])?;
+        ensure!(asked.contains("x-request-id"), "{asked}");
+        Ok(())
+    });
+}
+
+#[test]
+fn pods_that_want_no_proxy_have_none_and_a_broken_annotation_is_refused_by_name() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("choosy")?;
+        let pod = |name: &str, more: &str, spec: &str| {
+            format!(
+                r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: choosy{more}}}
+spec: {{{spec}containers: [{{name: app, image: "weir-sample:latest", imagePullPolicy: IfNotPresent, args: [stand-in]}}]}}
+"#
+            )
+        };
+        cluster.apply_text(&pod("by-label", ", labels: {sidecar.istio.io/inject: \"false\"}", ""))?;
+        cluster.apply_text(&pod("by-annotation", ", annotations: {sidecar.istio.io/inject: \"false\"}", ""))?;
+        cluster.apply_text(&pod("host-network", "", "hostNetwork: true, "))?;
+        cluster.apply_text(&pod("with", "", ""))?;
+        let containers = |name: &str| -> Result<usize> {
+            let pods = namespace.pods()?;
+            let pod = pods.iter().find(|pod| pod["metadata"]["name"] == name).context("the pod")?;
+            Ok(pod["spec"]["initContainers"].as_array().map_or(0, Vec::len))
+        };
+        for (name, expected) in [("by-label", 0), ("by-annotation", 0), ("host-network", 0), ("with", 2)] {
+            ensure!(containers(name)? == expected, "{name}");
+        }
+        let broken = pod("broken", ", annotations: {traffic.sidecar.istio.io/excludeInboundPorts: eighty}", "");
+        let error = cluster.apply_text(&broken).err().context("it was taken")?.to_string();
+        ensure!(error.contains("traffic.sidecar.istio.io/excludeInboundPorts") && error.contains("eighty"), "{error}");
         Ok(())
     });
 }

@@ -109,6 +109,9 @@ pub struct Listen {
     /// Listen on nothing, and only run
     #[arg(long, conflicts_with = "ports")]
     no_port: bool,
+    /// When asked to end, end at once, whatever is in flight
+    #[arg(long)]
+    abrupt: bool,
 }
 
 impl Listen {
@@ -170,7 +173,9 @@ async fn play(role: Role, listen: Listen) -> anyhow::Result<ExitCode> {
     let addresses = listen.addresses(role.default_port());
     let server = Server::start(App::new(role, identity), &addresses).await?;
     server::asked_to_end().await?;
-    server.stop().await;
+    if !listen.abrupt {
+        server.stop().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
