@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use weir_cluster::dir::Dir;
 use weir_cluster::{network, node, programs, relay};
 
@@ -31,7 +30,6 @@ pub struct Cluster {
 /// A cluster that these tests started. It ends when the program does: then its standard input ends.
 struct Own {
     dir: Dir,
-    _folder: TempDir,
     _process: Child,
     _input: ChildStdin,
 }
@@ -60,8 +58,7 @@ impl Cluster {
         if let Some(kubeconfig) = named() {
             return Ok(Cluster { kubeconfig, programs, own: None, ingress: OnceLock::new() });
         }
-        let folder = TempDir::with_prefix("weir-cluster-")?;
-        let dir = Dir(folder.path().join("cluster"));
+        let dir = Dir(std::env::temp_dir().join(format!("weir-cluster-{}", std::process::id())));
         let mut command = Command::new(weir().with_file_name("cluster"));
         command.arg("run").arg(&dir.0).arg("--envoy").arg(envoy().context("an Envoy")?.canonicalize()?);
         let mut process = command.stdin(Stdio::piped()).spawn().context("starting the cluster")?;
@@ -73,12 +70,7 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(50));
         }
         let kubeconfig = dir.kubeconfig().into();
-        Ok(Cluster {
-            kubeconfig,
-            programs,
-            own: Some(Own { dir, _folder: folder, _process: process, _input: input }),
-            ingress: OnceLock::new(),
-        })
+        Ok(Cluster { kubeconfig, programs, own: Some(Own { dir, _process: process, _input: input }), ingress: OnceLock::new() })
     }
 
     /// Installs Weir as a user would, and gives the gateway ports on every node.

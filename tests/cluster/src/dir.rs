@@ -51,10 +51,4 @@ impl Dir {
     pub fn owner(&self) -> PathBuf {
         self.0.join("owner")
     }
-
-    /// The cgroup of all its pods, below each controller's root.
-    pub fn cgroup(&self) -> String {
-        let name: String = self.0.display().to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        format!("/weir-cluster{name}")
-    }
 }

@@ -136,7 +136,6 @@ fn kubelet_config(dir: &Dir, own: &Dir) -> serde_json::Value {
         // The machine may be a container itself, with few rights over cgroups.
         "failCgroupV1": false,
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": dir.cgroup(),
         "cgroupsPerQOS": false,
         "enforceNodeAllocatable": [],
         "oomScoreAdj": 0,

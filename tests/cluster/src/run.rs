@@ -4,7 +4,7 @@ use crate::control_plane::{PORT, kubeconfig, write_json};
 use crate::dir::Dir;
 use crate::image::Image;
 use crate::network::CONTROL_PLANE;
-use crate::node::PAUSE_IMAGE;
+use crate::node::{self, PAUSE_IMAGE};
 use crate::{needs, pki, programs, relay};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -114,9 +114,15 @@ fn machine_ready(dir: &Dir, machine: &mut Child) -> Result<()> {
 }
 
 fn remove(dir: &Dir) -> Result<()> {
-    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
-        remove_cgroup(&root.join(dir.cgroup().trim_start_matches('/')));
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    // The containers that ran to the end: their runtime did not come to remove their cgroups.
+    let nodes = node::all().into_iter().map(|node| dir.at(node.name).join("containerd-state/io.containerd.runtime.v2.task/k8s.io"));
+    let containers: Vec<_> = nodes.flat_map(|node| entries(&node)).filter_map(|path| Some(path.file_name()?.to_owned())).collect();
+    let root = PathBuf::from("/sys/fs/cgroup");
+    for all in entries(&root).into_iter().chain([root]).map(|controller| controller.join("k8s.io")) {
+        containers.iter().for_each(|container| remove_cgroup(&all.join(container)));
+        // If no other cluster has containers in it.
+        let _ = std::fs::remove_dir(all);
     }
     match std::fs::remove_dir_all(&dir.0) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(dir.0.display().to_string()),
