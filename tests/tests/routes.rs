@@ -86,7 +86,8 @@ async fn faults(mesh: &Up) {
 
     let started = Instant::now();
     assert_eq!(get(mesh, "/delayed").await.status, 200);
-    assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
+    // Envoy's timers go by the time at which its loop woke up, so they may fire a little early.
+    assert!(started.elapsed() >= Duration::from_millis(390), "{:?}", started.elapsed());
 }
 
 async fn matches(mesh: &Up) {
