@@ -143,6 +143,16 @@ impl Cluster {
         Ok(Namespace { cluster: self, name: name.into() })
     }
 
+    /// Brings Argo Rollouts' controller, by the manifest of its release; only that its image is there already is said.
+    pub fn argo_rollouts(&self) -> Result<()> {
+        let manifest = self.programs.join("argo-rollouts.yaml").display().to_string();
+        self.kubectl(&["create", "namespace", "argo-rollouts"])?;
+        self.kubectl(&["apply", "--server-side", "-n", "argo-rollouts", "-f", &manifest])?;
+        let present = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"}]"#;
+        self.kubectl(&["patch", "deployment", "argo-rollouts", "-n", "argo-rollouts", "--type", "json", "-p", present])?;
+        self.kubectl(&["rollout", "status", "deployment/argo-rollouts", "-n", "argo-rollouts", "--timeout=90s"]).map(drop)
+    }
+
     /// Tries until it holds.
     pub fn wait<T>(&self, what: &str, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
         let started = Instant::now();
