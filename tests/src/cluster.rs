@@ -1,8 +1,9 @@
 //! A Kubernetes cluster with Weir in it, shared by the tests of one program.
 
-use crate::tools::{envoy, project, texts, wait_for, weir};
+use crate::tools::{Process, envoy, processes_with, project, texts, wait_for, weir};
 use crate::{Mesh, able};
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::io::Write;
@@ -141,6 +142,15 @@ impl Cluster {
         self.kubectl(&["create", "namespace", name])?;
         self.kubectl(&["label", "namespace", name, "istio-injection=enabled"])?;
         Ok(Namespace { cluster: self, name: name.into() })
+    }
+
+    /// Sends a signal to a process that the cluster consists of, such as kube-apiserver.
+    pub fn signal(&self, program: &str, signal: Signal) -> Result<()> {
+        let own = self.own.as_ref().context("only a cluster of the tests' own has processes here")?;
+        let dir = own.dir.0.display().to_string();
+        let is_it = |process: &Process| process.arguments.first().is_some_and(|own| own.ends_with(&format!("/{program}")));
+        let found = processes_with(&dir).into_iter().find(is_it).with_context(|| format!("the process of {program}"))?;
+        Ok(kill_process(found.pid, signal)?)
     }
 
     /// Brings Argo Rollouts' controller, by the manifest of its release; only that its image is there already is said.

@@ -1,5 +1,6 @@
 //! A real Kubernetes cluster of three zones, with Weir in it: what its users do, and what they see.
 
+mod faults;
 mod rollouts;
 
 use anyhow::{Context, Result, ensure};
