@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use weir_cluster::dir::Dir;
 use weir_cluster::{network, node, programs, relay};
@@ -19,6 +20,9 @@ use weir_cluster::{network, node, programs, relay};
 pub const SYSTEM: &str = "weir-system";
 /// Pods are ready, or gone, within this time.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many clusters this program has started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// The cluster.
 pub struct Cluster {
@@ -31,8 +35,15 @@ pub struct Cluster {
 /// A cluster that these tests started. It ends when the program does: then its standard input ends.
 struct Own {
     dir: Dir,
-    _process: Child,
-    _input: ChildStdin,
+    process: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.process.wait();
+    }
 }
 
 /// The cluster with Weir installed, started when the first test asks; none where it cannot run, which was then said.
@@ -59,7 +70,8 @@ impl Cluster {
         if let Some(kubeconfig) = named() {
             return Ok(Cluster { kubeconfig, programs, own: None, ingress: OnceLock::new() });
         }
-        let dir = Dir(std::env::temp_dir().join(format!("weir-cluster-{}", std::process::id())));
+        let dir =
+            Dir(std::env::temp_dir().join(format!("weir-cluster-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed))));
         let mut command = Command::new(weir().with_file_name("cluster"));
         command.arg("run").arg(&dir.0).arg("--envoy").arg(envoy().context("an Envoy")?.canonicalize()?);
         let mut process = command.stdin(Stdio::piped()).spawn().context("starting the cluster")?;
@@ -71,7 +83,7 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(50));
         }
         let kubeconfig = dir.kubeconfig().into();
-        Ok(Cluster { kubeconfig, programs, own: Some(Own { dir, _process: process, _input: input }), ingress: OnceLock::new() })
+        Ok(Cluster { kubeconfig, programs, own: Some(Own { dir, process, input: Some(input) }), ingress: OnceLock::new() })
     }
 
     /// Installs Weir as a user would, and gives the gateway ports on every node.
