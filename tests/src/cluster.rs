@@ -1,8 +1,9 @@
 //! A Kubernetes cluster with Weir in it, shared by the tests of one program.
 
-use crate::tools::{envoy, project, texts, wait_for, weir};
+use crate::tools::{Process, envoy, processes_with, project, texts, wait_for, weir};
 use crate::{Mesh, able};
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::io::Write;
@@ -10,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use weir_cluster::dir::Dir;
 use weir_cluster::{network, node, programs, relay};
@@ -18,6 +20,9 @@ use weir_cluster::{network, node, programs, relay};
 pub const SYSTEM: &str = "weir-system";
 /// Pods are ready, or gone, within this time.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many clusters this program has started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// The cluster.
 pub struct Cluster {
@@ -30,8 +35,15 @@ pub struct Cluster {
 /// A cluster that these tests started. It ends when the program does: then its standard input ends.
 struct Own {
     dir: Dir,
-    _process: Child,
-    _input: ChildStdin,
+    process: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.process.wait();
+    }
 }
 
 /// The cluster with Weir installed, started when the first test asks; none where it cannot run, which was then said.
@@ -58,7 +70,8 @@ impl Cluster {
         if let Some(kubeconfig) = named() {
             return Ok(Cluster { kubeconfig, programs, own: None, ingress: OnceLock::new() });
         }
-        let dir = Dir(std::env::temp_dir().join(format!("weir-cluster-{}", std::process::id())));
+        let dir =
+            Dir(std::env::temp_dir().join(format!("weir-cluster-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed))));
         let mut command = Command::new(weir().with_file_name("cluster"));
         command.arg("run").arg(&dir.0).arg("--envoy").arg(envoy().context("an Envoy")?.canonicalize()?);
         let mut process = command.stdin(Stdio::piped()).spawn().context("starting the cluster")?;
@@ -70,7 +83,7 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(50));
         }
         let kubeconfig = dir.kubeconfig().into();
-        Ok(Cluster { kubeconfig, programs, own: Some(Own { dir, _process: process, _input: input }), ingress: OnceLock::new() })
+        Ok(Cluster { kubeconfig, programs, own: Some(Own { dir, process, input: Some(input) }), ingress: OnceLock::new() })
     }
 
     /// Installs Weir as a user would, and gives the gateway ports on every node.
@@ -141,6 +154,25 @@ impl Cluster {
         self.kubectl(&["create", "namespace", name])?;
         self.kubectl(&["label", "namespace", name, "istio-injection=enabled"])?;
         Ok(Namespace { cluster: self, name: name.into() })
+    }
+
+    /// Sends a signal to a process that the cluster consists of, such as kube-apiserver.
+    pub fn signal(&self, program: &str, signal: Signal) -> Result<()> {
+        let own = self.own.as_ref().context("only a cluster of the tests' own has processes here")?;
+        let dir = own.dir.0.display().to_string();
+        let is_it = |process: &Process| process.arguments.first().is_some_and(|own| own.ends_with(&format!("/{program}")));
+        let found = processes_with(&dir).into_iter().find(is_it).with_context(|| format!("the process of {program}"))?;
+        Ok(kill_process(found.pid, signal)?)
+    }
+
+    /// Brings Argo Rollouts' controller, by the manifest of its release; only that its image is there already is said.
+    pub fn argo_rollouts(&self) -> Result<()> {
+        let manifest = self.programs.join("argo-rollouts.yaml").display().to_string();
+        self.kubectl(&["create", "namespace", "argo-rollouts"])?;
+        self.kubectl(&["apply", "--server-side", "-n", "argo-rollouts", "-f", &manifest])?;
+        let present = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"}]"#;
+        self.kubectl(&["patch", "deployment", "argo-rollouts", "-n", "argo-rollouts", "--type", "json", "-p", present])?;
+        self.kubectl(&["rollout", "status", "deployment/argo-rollouts", "-n", "argo-rollouts", "--timeout=90s"]).map(drop)
     }
 
     /// Tries until it holds.

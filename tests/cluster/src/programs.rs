@@ -35,6 +35,9 @@ pub fn build() -> Result<PathBuf> {
         eprintln!("building {name}");
         go_build(package, &aside.join(name)).with_context(|| format!("building {name}"))?;
     }
+    let module = command::output(go().args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-rollouts"]))?;
+    let manifest = Path::new(module.trim()).join("manifests/install.yaml");
+    std::fs::write(aside.join("argo-rollouts.yaml"), std::fs::read(&manifest).with_context(|| manifest.display().to_string())?)?;
     for part in PARTS {
         std::os::unix::fs::symlink("kubernetes", aside.join(part))?;
     }
@@ -59,9 +62,15 @@ fn go_build(package: &str, out: &Path) -> Result<()> {
     ]
     .map(|(package, name, value)| format!(" -X {package}{name}={value}"))
     .concat();
-    let mut go = Command::new("go");
+    let mut go = go();
     go.args(["build", "-mod=readonly", "-buildvcs=false", "-ldflags", &format!("-s -w{stamps}"), "-o"]).arg(out).arg(package);
-    command::output(go.current_dir(MODULE).env("CGO_ENABLED", "0").env_remove("GOFLAGS")).map(drop)
+    command::output(&mut go).map(drop)
+}
+
+fn go() -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(MODULE).env("CGO_ENABLED", "0").env_remove("GOFLAGS");
+    go
 }
 
 /// A digest of all that the programs are built from.

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// CoreDNS as the manifest names it.
 const DNS_IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.3";
 
+/// Argo Rollouts' controller as its manifest names it.
+const ROLLOUTS_IMAGE: &str = "quay.io/argoproj/argo-rollouts:latest";
+
 /// Runs a cluster in the folder until `ended` returns; then nothing of it is left. Its nodes have the images of the files and `own`.
 pub fn run(dir: &Dir, images: &[PathBuf], own: &[Image], ended: impl FnOnce() + Send + 'static) -> Result<()> {
     if let Some(missing) = needs::missing() {
@@ -52,14 +55,15 @@ fn create(dir: &Dir, programs: &Path, images: &[PathBuf], own: &[Image]) -> Resu
     std::fs::create_dir_all(dir.images())?;
     std::fs::write(dir.owner(), std::process::id().to_string())?;
     pki::write(dir)?;
-    let of = |name: &str, program: &str| Image {
+    let of = |name: &str, program: &str, user: &str| Image {
         names: vec![name.into()],
         files: [(format!("/{program}").into(), programs.join(program))].into(),
         entrypoint: vec![format!("/{program}")],
-        user: "0:0".into(),
+        user: user.into(),
     };
-    of(PAUSE_IMAGE, "pause").write(&dir.images().join("pause.tar"))?;
-    of(DNS_IMAGE, "coredns").write(&dir.images().join("coredns.tar"))?;
+    of(PAUSE_IMAGE, "pause", "65535:65535").write(&dir.images().join("pause.tar"))?;
+    of(DNS_IMAGE, "coredns", "0:0").write(&dir.images().join("coredns.tar"))?;
+    of(ROLLOUTS_IMAGE, "rollouts-controller", "999:999").write(&dir.images().join("rollouts.tar"))?;
     for (number, image) in own.iter().enumerate() {
         image.write(&dir.images().join(format!("own-{number}.tar")))?;
     }

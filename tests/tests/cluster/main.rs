@@ -1,5 +1,9 @@
 //! A real Kubernetes cluster of three zones, with Weir in it: what its users do, and what they see.
 
+mod faults;
+mod installation;
+mod rollouts;
+
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use weir_sample::load::{Config, Load};
