@@ -89,9 +89,6 @@ fn argo_rollouts_unmodified_moves_users_from_blue_to_green() {
         share(cluster, 6..=14).await?;
         argo(cluster, &["promote", "colour"])?;
         stands(cluster, "Paused", Some(5))?;
-        share(cluster, 6..=14).await?;
-        argo(cluster, &["promote", "colour"])?;
-        stands(cluster, "Paused", Some(9))?;
         share(cluster, 42..=58).await?;
 
         argo(cluster, &["abort", "colour"])?;
