@@ -4,9 +4,10 @@ use crate::control_plane::{PORT, kubeconfig, write_json};
 use crate::dir::Dir;
 use crate::image::Image;
 use crate::network::CONTROL_PLANE;
-use crate::node::{self, PAUSE_IMAGE};
+use crate::node::PAUSE_IMAGE;
 use crate::{needs, pki, programs, relay};
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -35,11 +36,11 @@ pub fn run(dir: &Dir, images: &[PathBuf], own: &[Image], ended: impl FnOnce() + 
 /// Ends the cluster that runs in the folder, if one does, and removes what it left.
 pub fn down(dir: &Dir) -> Result<()> {
     if let Ok(owner) = std::fs::read_to_string(dir.owner()) {
-        let pid = rustix::process::Pid::from_raw(owner.trim().parse()?).context("a process id")?;
+        let pid = Pid::from_raw(owner.trim().parse()?).context("a process id")?;
         let command = std::fs::read(format!("/proc/{}/cmdline", owner.trim())).unwrap_or_default();
         // Its id may be another process's by now.
         if String::from_utf8_lossy(&command).contains(&dir.0.display().to_string()) {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+            kill_process(pid, Signal::TERM)?;
             for _ in 0..300 {
                 if !dir.owner().exists() {
                     break;
@@ -91,9 +92,19 @@ fn serve(dir: &Dir, programs: &Path, ended: impl FnOnce() + Send + 'static) -> R
         }
         Ok(())
     });
-    machine.kill()?;
-    machine.wait()?;
+    end(&mut machine)?;
     outcome
+}
+
+/// Ends the first process inside, and with it all others. `unshare` waits for it, and so for them: killed itself, it would not.
+fn end(machine: &mut Child) -> Result<()> {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", machine.id())).unwrap_or_default();
+    match children.split_whitespace().next().and_then(|child| child.parse().ok()).and_then(Pid::from_raw) {
+        Some(first) => kill_process(first, Signal::KILL)?,
+        None => machine.kill()?,
+    }
+    machine.wait()?;
+    Ok(())
 }
 
 /// Everything inside ends when this process does, however it ends.
@@ -118,15 +129,10 @@ fn machine_ready(dir: &Dir, machine: &mut Child) -> Result<()> {
 }
 
 fn remove(dir: &Dir) -> Result<()> {
-    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
-    // The containers that ran to the end: their runtime did not come to remove their cgroups.
-    let nodes = node::all().into_iter().map(|node| dir.at(node.name).join("containerd-state/io.containerd.runtime.v2.task/k8s.io"));
-    let containers: Vec<_> = nodes.flat_map(|node| entries(&node)).filter_map(|path| Some(path.file_name()?.to_owned())).collect();
+    // Where containerd puts what it runs; a runtime that was ended with its container did not come to tidy up.
     let root = PathBuf::from("/sys/fs/cgroup");
-    for all in entries(&root).into_iter().chain([root]).map(|controller| controller.join("k8s.io")) {
-        containers.iter().for_each(|container| remove_cgroup(&all.join(container)));
-        // If no other cluster has containers in it.
-        let _ = std::fs::remove_dir(all);
+    for controller in folders(&root).into_iter().chain([root]) {
+        remove_cgroup(&controller.join("k8s.io"));
     }
     match std::fs::remove_dir_all(&dir.0) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(dir.0.display().to_string()),
@@ -134,9 +140,13 @@ fn remove(dir: &Dir) -> Result<()> {
     }
 }
 
-/// A cgroup goes when those in it have gone; the files in it are none.
+/// A cgroup goes if nothing runs in it (of another cluster something may); the files in it are none.
 fn remove_cgroup(folder: &Path) {
-    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
-    folders.for_each(|folder| remove_cgroup(&folder));
+    folders(folder).iter().for_each(|inner| remove_cgroup(inner));
     let _ = std::fs::remove_dir(folder);
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.is_dir()).collect()
 }
