@@ -1,6 +1,7 @@
 //! The control plane of a cluster.
 
 use super::DOMAIN;
+use super::monitoring::Monitoring;
 use crate::ads::http::{grpc, is_grpc, text};
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
@@ -18,7 +19,6 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -54,8 +54,8 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let client = Client::try_default().await.context("no access to a cluster")?;
 
     let (close, closing) = watch::channel(false);
-    let monitoring = Monitoring { ready: Arc::default() };
-    tokio::spawn(listen::serve_tcp(tcp(MONITORING).await?, monitoring.clone(), closing.clone()));
+    let (serving, served) = watch::channel(None);
+    tokio::spawn(listen::serve_tcp(tcp(MONITORING).await?, Monitoring { served }, closing.clone()));
 
     let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{DOMAIN}")];
     let source = Source::find(&client, &namespace, &names).await?;
@@ -77,15 +77,15 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client)) };
     let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;
     tokio::spawn(listen::serve_tcp(debug, ads.clone(), closing.clone()));
-    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads }, closing));
-    monitoring.ready.store(true, Ordering::Relaxed);
+    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads: ads.clone() }, closing));
+    serving.send_replace(Some(ads));
 
     tokio::select! {
         () = following => bail!("the cluster is no longer watched"),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    monitoring.ready.store(false, Ordering::Relaxed);
+    serving.send_replace(None);
     let _ = close.send(true);
     tokio::time::sleep(LEAVING).await;
     Ok(())
@@ -203,23 +203,5 @@ impl Answer for Proxies {
             return grpc(self.ads.clone(), request).await;
         }
         Ok(text(StatusCode::NOT_FOUND, "there is the discovery service\n".to_string()))
-    }
-}
-
-/// What probes and collectors of metrics are answered.
-#[derive(Clone)]
-struct Monitoring {
-    ready: Arc<AtomicBool>,
-}
-
-impl Answer for Monitoring {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let ready = self.ready.load(Ordering::Relaxed);
-        Ok(match request.uri().path() {
-            "/healthz" => text(StatusCode::OK, "ok\n".to_string()),
-            "/readyz" if ready => text(StatusCode::OK, "ok\n".to_string()),
-            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "the cluster's objects are not all read yet\n".to_string()),
-            _ => text(StatusCode::NOT_FOUND, "there is /healthz and /readyz\n".to_string()),
-        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod files;
 mod kubernetes;
+mod monitoring;
 
 use crate::telemetry;
 use anyhow::Context;

@@ -1,0 +1,111 @@
+//! What probes and collectors of metrics are answered.
+
+use crate::ads::http::text;
+use crate::ads::service::Ads;
+use crate::listen::Answer;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::convert::Infallible;
+use tokio::sync::watch;
+use tonic::body::Body;
+use weir_mesh::finding::Severity;
+
+/// The format of the metrics (<https://github.com/prometheus/OpenMetrics>).
+const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// Health and metrics.
+#[derive(Clone)]
+pub struct Monitoring {
+    /// What is served; none before all objects are read, and when the control plane is about to end.
+    pub served: watch::Receiver<Option<Ads>>,
+}
+
+impl Answer for Monitoring {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let served = self.served.borrow().clone();
+        Ok(match (request.uri().path(), served) {
+            ("/healthz", _) => text(StatusCode::OK, "ok\n".to_string()),
+            ("/readyz", Some(_)) => text(StatusCode::OK, "ok\n".to_string()),
+            ("/metrics", Some(ads)) => {
+                let mut page = text(StatusCode::OK, metrics(&ads));
+                page.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+                page
+            }
+            ("/readyz" | "/metrics", None) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "the cluster's objects are not all read yet, or this replica ends\n".to_string())
+            }
+            _ => text(StatusCode::NOT_FOUND, "there is /healthz, /readyz and /metrics\n".to_string()),
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySeverity {
+    severity: String,
+}
+
+/// The metrics as they stand: nothing is counted where nobody looks.
+fn metrics(ads: &Ads) -> String {
+    let world = ads.world.borrow().clone();
+    let nodes = ads.nodes.status();
+    let rejected = nodes.iter().flat_map(|node| node.types.values()).map(|of_type| of_type.rejected.len()).sum();
+    let findings = Family::<BySeverity, Gauge>::default();
+    for severity in [Severity::Error, Severity::Warning, Severity::Info] {
+        let found = world.findings.iter().filter(|finding| finding.severity == severity).count();
+        findings.get_or_create(&BySeverity { severity: severity.to_string() }).set(signed(found));
+    }
+    let mut registry = Registry::with_prefix("weir");
+    for (name, help, value) in [
+        ("connected_proxies", "Proxies that are connected to this replica", nodes.len()),
+        ("rejected_resources", "Resources that connected proxies have rejected", rejected),
+        ("objects", "Objects of the cluster that are in force", world.objects.iter().count()),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(signed(value));
+        registry.register(name, help, gauge);
+    }
+    registry.register("findings", "What is wrong with users' objects", findings);
+    let mut page = String::new();
+    // Writing to a String cannot fail.
+    let _ = encode(&mut page, &registry);
+    page
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ads::nodes::Nodes;
+    use crate::ads::stream::Protocol;
+    use crate::world::World;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    #[test]
+    fn metrics_tell_who_is_connected_and_what_is_wrong() {
+        let ads = Ads { world: watch::channel(Arc::new(World::of([]))).1, nodes: Nodes::default(), tokens: None };
+        let node = "sidecar~198.18.1.2~a-0.shop~shop.svc.cluster.local".parse().unwrap();
+        let _connected = ads.nodes.connect(node, Protocol::Delta);
+        let page = metrics(&ads);
+        let values: BTreeSet<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected = [
+            "weir_connected_proxies 1",
+            "weir_rejected_resources 0",
+            "weir_objects 0",
+            "weir_findings{severity=\"error\"} 0",
+            "weir_findings{severity=\"warning\"} 0",
+            "weir_findings{severity=\"info\"} 0",
+        ];
+        assert_eq!(values, expected.into());
+        assert!(page.ends_with("# EOF\n"), "{page}");
+    }
+}
