@@ -1,7 +1,9 @@
-//! What the API server asks before it takes a pod: whether it gets a proxy, and how it then looks.
+//! What the API server asks before it takes a pod: whether it gets a proxy, and how it then looks. And, where that is wanted, before it
+//! takes an object of Istio's: whether it is valid.
 
 use crate::ads::http::{json, text};
 use crate::listen::Answer;
+use crate::validation::{Judgement, Validator};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -18,12 +20,14 @@ use weir_mesh::inject::{Injected, Namespace, Patch, Selection, Values, inject, s
 const LARGEST: usize = 8 << 20;
 
 /// The webhook, cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Webhook {
     /// The settings of injection.
     pub values: Arc<Values>,
     /// The authority by which proxies know the control plane, as PEM.
     pub ca: watch::Receiver<String>,
+    /// What looks for mistakes.
+    pub validator: Validator,
 }
 
 /// An `AdmissionReview` of admission.k8s.io/v1, as far as it is read
@@ -43,16 +47,18 @@ struct Asked {
 
 impl Answer for Webhook {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        if (request.method(), request.uri().path()) != (&Method::POST, "/inject") {
-            return Ok(text(StatusCode::NOT_FOUND, "there is POST /inject\n".to_string()));
+        let path = request.uri().path().to_string();
+        if request.method() != Method::POST || !["/inject", "/validate"].contains(&path.as_str()) {
+            return Ok(text(StatusCode::NOT_FOUND, "there is POST /inject and POST /validate\n".to_string()));
         }
         let body = match Limited::new(request.into_body(), LARGEST).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => return Ok(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
         };
         Ok(match serde_json::from_slice::<Review>(&body) {
-            Ok(review) => json(&self.review(&review.request)),
-            Err(error) => text(StatusCode::BAD_REQUEST, format!("expected an AdmissionReview of a pod: {error}\n")),
+            Ok(Review { request }) if path == "/validate" => json(&request.answer(self.validate(&request).await)),
+            Ok(Review { request }) => json(&request.answer(self.decide(&request))),
+            Err(error) => text(StatusCode::BAD_REQUEST, format!("expected an AdmissionReview of an object: {error}\n")),
         })
     }
 }
@@ -79,10 +85,23 @@ struct Patched {
     patch: String,
 }
 
-impl Webhook {
-    fn review(&self, asked: &Asked) -> Value {
-        let decision = Decision { uid: asked.uid.clone(), ..self.decide(asked) };
+impl Asked {
+    fn answer(&self, decision: Decision) -> Value {
+        let decision = Decision { uid: self.uid.clone(), ..decision };
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": decision})
+    }
+}
+
+/// Refuses with the status that the API server passes on.
+fn refused(reason: &str, message: &str) -> Decision {
+    let code = if reason == "Invalid" { 422 } else { 400 };
+    Decision { status: Some(json!({"code": code, "reason": reason, "message": format!("weir: {message}")})), ..Decision::default() }
+}
+
+impl Webhook {
+    async fn validate(&self, asked: &Asked) -> Decision {
+        let Judgement { errors, warnings } = self.validator.judge(asked.object.clone()).await;
+        if errors.is_empty() { Decision { allowed: true, warnings, ..Decision::default() } } else { refused("Invalid", &errors.join("; ")) }
     }
 
     fn decide(&self, asked: &Asked) -> Decision {
@@ -98,8 +117,7 @@ impl Webhook {
             Err(problems) => {
                 let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 tracing::info!(namespace = asked.namespace, pod = name(&asked.object), "refused: {message}");
-                let status = json!({"code": 400, "reason": "BadRequest", "message": format!("weir: {message}")});
-                Decision { status: Some(status), ..Decision::default() }
+                refused("BadRequest", &message)
             }
         }
     }
@@ -120,7 +138,11 @@ mod tests {
     use super::*;
 
     fn webhook() -> Webhook {
-        Webhook { values: Arc::default(), ca: watch::channel("CA".to_string()).1 }
+        Webhook { values: Arc::default(), ca: watch::channel("CA".to_string()).1, validator: Validator::default() }
+    }
+
+    fn review(asked: &Asked) -> Value {
+        asked.answer(webhook().decide(asked))
     }
 
     fn asked(pod: Value) -> Asked {
@@ -133,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_answered_with_a_patch_that_brings_the_proxy() {
-        let answer = webhook().review(&asked(pod(json!({}))));
+        let answer = review(&asked(pod(json!({}))));
         assert_eq!((&answer["kind"], &answer["response"]["uid"]), (&json!("AdmissionReview"), &json!("u")));
         let response = &answer["response"];
         assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
@@ -142,19 +164,19 @@ mod tests {
         let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
         json_patch::patch(&mut patched, &patch).unwrap();
         assert_eq!(patched["spec"]["initContainers"][1]["name"], "istio-proxy");
-        let again = webhook().review(&asked(patched));
+        let again = review(&asked(patched));
         assert_eq!(again["response"], json!({"allowed": true, "uid": "u"}), "asked again, there is nothing to change");
     }
 
     #[test]
     fn a_pod_that_wants_none_is_let_through() {
-        let answer = webhook().review(&asked(pod(json!({"sidecar.istio.io/inject": "false"}))));
+        let answer = review(&asked(pod(json!({"sidecar.istio.io/inject": "false"}))));
         assert_eq!(answer["response"], json!({"allowed": true, "uid": "u"}));
     }
 
     #[test]
     fn a_broken_annotation_is_refused_by_its_name() {
-        let answer = webhook().review(&asked(pod(json!({"traffic.sidecar.istio.io/excludeInboundPorts": "eighty"}))));
+        let answer = review(&asked(pod(json!({"traffic.sidecar.istio.io/excludeInboundPorts": "eighty"}))));
         let response = &answer["response"];
         assert_eq!(response["allowed"], false);
         let message = response["status"]["message"].as_str().unwrap();

@@ -1,12 +1,13 @@
 //! What the control plane tells: made anew after every change, built for a node when it asks.
 
-use std::collections::HashMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 use weir_mesh::finding::{Finding, Severity};
 use weir_mesh::mesh::{self, Options};
 use weir_mesh::node::Node;
-use weir_mesh::object::Objects;
+use weir_mesh::object::{Key, Objects};
 use weir_mesh::snapshot::{Builder, Snapshot};
 
 /// A node's snapshot once somebody asked for it; none inside for a node that is no pod of the mesh.
@@ -20,6 +21,8 @@ pub struct World {
     builder: Arc<Builder>,
     /// What is wrong, sorted by place.
     pub findings: Vec<Finding>,
+    /// What the rejected objects of a cluster say: their last good states, if any, are among the objects.
+    pub rejected: BTreeMap<Key, Arc<Value>>,
     snapshots: Mutex<HashMap<Node, Arc<Built>>>,
     /// As many builds at once as there are processors.
     builds: Arc<Semaphore>,
@@ -36,6 +39,7 @@ impl World {
             objects,
             builder: Arc::new(Builder::new(Arc::new(mesh))),
             findings,
+            rejected: BTreeMap::new(),
             snapshots: Mutex::default(),
             builds: Arc::new(Semaphore::new(processors)),
         }
@@ -46,6 +50,11 @@ impl World {
     pub async fn snapshot(&self, node: &Node) -> Option<Arc<Snapshot>> {
         let cell = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).entry(node.clone()).or_default().clone();
         cell.get_or_init(|| self.build(node.clone())).await.clone()
+    }
+
+    /// What `node` was told, if it has asked.
+    pub fn told(&self, node: &Node) -> Option<Arc<Snapshot>> {
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).get(node)?.get()?.clone()
     }
 
     async fn build(&self, node: Node) -> Option<Arc<Snapshot>> {

@@ -139,13 +139,24 @@ impl Cluster {
         self.kubectl_with(&["apply", "-f", "-"], text)
     }
 
+    /// Asks the API server whether it would take a manifest: what it then says, in any case.
+    pub fn try_text(&self, text: &str) -> Result<Result<String, String>> {
+        let output = self.kubectl_output(&["apply", "--dry-run=server", "-f", "-"], text)?;
+        let (out, errors) = texts(&output);
+        Ok(if output.status.success() { Ok(out + &errors) } else { Err(errors) })
+    }
+
     fn kubectl_with(&self, args: &[&str], input: &str) -> Result<()> {
-        let mut kubectl = self.program("kubectl");
-        let mut child = kubectl.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        child.stdin.take().context("stdin is piped")?.write_all(input.as_bytes())?;
-        let output = child.wait_with_output()?;
+        let output = self.kubectl_output(args, input)?;
         ensure!(output.status.success(), "kubectl {args:?}: {}", texts(&output).1);
         Ok(())
+    }
+
+    fn kubectl_output(&self, args: &[&str], input: &str) -> Result<Output> {
+        let mut kubectl = self.program("kubectl");
+        let mut child = kubectl.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        child.stdin.take().context("stdin is piped")?.write_all(input.as_bytes())?;
+        Ok(child.wait_with_output()?)
     }
 
     /// A namespace whose pods get sidecars; it goes with the result.

@@ -52,10 +52,14 @@ impl Nodes {
         Connected { nodes: self.clone(), number, connection }
     }
 
+    /// All that are connected.
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        self.table().connections.values().cloned().collect()
+    }
+
     /// How every node stands, sorted by node id.
     pub fn status(&self) -> Vec<NodeStatus> {
-        let connections: Vec<_> = self.table().connections.values().cloned().collect();
-        let mut nodes: Vec<_> = connections.iter().map(|connection| connection.status()).collect();
+        let mut nodes: Vec<_> = self.connections().iter().map(|connection| connection.status()).collect();
         nodes.sort_by(|a, b| a.node.cmp(&b.node));
         nodes
     }

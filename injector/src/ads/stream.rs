@@ -9,7 +9,7 @@ mod model;
 mod tests;
 
 use super::status::{NodeTypes, Rejection};
-use super::subscription::{Fresh, Subscription, Verdict};
+use super::subscription::{Fresh, Standing, Subscription, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_mesh::snapshot::{Resource, Snapshot, Type};
@@ -136,6 +136,18 @@ impl Stream {
             (*kind, subscription.status(wanted))
         };
         self.subscriptions.iter().map(status).collect()
+    }
+
+    /// The snapshot that the node is to have.
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
+    }
+
+    /// How the node stands to everything that it asked for.
+    pub fn standings(&self) -> impl Iterator<Item = (&Resource, Standing<'_>)> {
+        let resources = self.snapshot.iter().flat_map(|snapshot| &snapshot.resources);
+        let all = resources.flat_map(|(kind, resources)| resources.values().map(move |resource| (*kind, &**resource)));
+        all.filter_map(|(kind, resource)| Some((resource, self.subscriptions.get(&kind)?.standing(resource)?)))
     }
 
     fn answer(&mut self, kind: Type, nonce: u64, error: Option<&str>, outcome: &mut Outcome) {

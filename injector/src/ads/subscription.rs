@@ -59,6 +59,17 @@ pub enum Verdict {
     Split(Vec<Arc<Resource>>),
 }
 
+/// How a node stands to something that it should have; the worse is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing<'a> {
+    /// It has it.
+    Has,
+    /// It does not have it yet.
+    Waits,
+    /// It rejected it, for this reason.
+    Rejected(&'a str),
+}
+
 /// One type's part of a stream.
 #[derive(Debug)]
 pub struct Subscription {
@@ -213,6 +224,20 @@ impl Subscription {
             self.rejected.insert(rejection.name.clone(), rejection.clone());
         }
         Verdict::Rejected(rejections)
+    }
+
+    /// How the node stands to a resource that it should have; none if it has not asked for it.
+    pub fn standing(&self, resource: &Resource) -> Option<Standing<'_>> {
+        let name = &resource.name;
+        if let Some(rejection) = self.rejected.get(name).filter(|rejection| rejection.version == resource.version) {
+            return Some(Standing::Rejected(&rejection.reason));
+        }
+        if !self.asked || !(self.wildcard || self.names.contains(name)) {
+            return None;
+        }
+        let unanswered = || self.flights.values().any(|flight| flight.add.iter().any(|sent| sent.name == *name));
+        let has = self.told.get(name).is_some_and(|told| told.is(resource)) && !unanswered();
+        Some(if has { Standing::Has } else { Standing::Waits })
     }
 
     /// Whether a response waits for its answer.

@@ -23,7 +23,7 @@ struct Cluster {
     objects: Objects,
     findings: BTreeMap<Key, Vec<Finding>>,
     /// What the rejected ones say: their last good state is in `objects`.
-    rejected: BTreeMap<Key, Value>,
+    rejected: BTreeMap<Key, Arc<Value>>,
 }
 
 /// The first world, as soon as all kinds were listed.
@@ -84,7 +84,9 @@ impl Follower {
 
     fn world(&self) -> World {
         let findings = self.cluster.findings.values().flatten().cloned().collect();
-        World::new(self.cluster.objects.clone(), findings, &self.options)
+        let mut world = World::new(self.cluster.objects.clone(), findings, &self.options);
+        world.rejected = self.cluster.rejected.clone();
+        world
     }
 }
 
@@ -102,7 +104,7 @@ impl Cluster {
         let mut is_news = false;
         for (key, value) in changes {
             let same = match (&value, self.rejected.get(&key), self.objects.get(&key)) {
-                (Some(value), Some(rejected), _) => value == rejected,
+                (Some(value), Some(rejected), _) => *value == **rejected,
                 (Some(value), None, Some(object)) => *value == object.value,
                 (None, None, None) => true,
                 _ => false,
@@ -130,7 +132,7 @@ impl Cluster {
                     finding.message.push_str("; what the object said before stays in force");
                 }
             }
-            self.rejected.insert(key.clone(), value);
+            self.rejected.insert(key.clone(), Arc::new(value));
         }
         for object in read.objects {
             layer.insert(object.key.clone(), Some(Arc::new(object)));

@@ -20,40 +20,43 @@ const KEPT: usize = 2;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// Writes the authority wherever it is not written yet.
-pub async fn tell(client: &Client, namespace: &str, authority: &str) -> Result<()> {
-    config_map(client, namespace, authority).await.with_context(|| format!("the ConfigMap {namespace}/{CONFIG_MAP}"))?;
-    webhooks::<MutatingWebhookConfiguration>(client, "weir-injector", authority).await?;
-    webhooks::<ValidatingWebhookConfiguration>(client, "weir-validator", authority).await
+/// Whether all know the authority; if `write`, those that do not are told.
+pub async fn tell(client: &Client, namespace: &str, authority: &str, write: bool) -> Result<bool> {
+    let map = config_map(client, namespace, authority, write).await.with_context(|| format!("the ConfigMap {namespace}/{CONFIG_MAP}"))?;
+    let injector = webhooks::<MutatingWebhookConfiguration>(client, "weir-injector", authority, write).await?;
+    let validator = webhooks::<ValidatingWebhookConfiguration>(client, "weir-validator", authority, write).await?;
+    Ok(map && injector && validator)
 }
 
-async fn config_map(client: &Client, namespace: &str, authority: &str) -> Result<()> {
+async fn config_map(client: &Client, namespace: &str, authority: &str, write: bool) -> Result<bool> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let data = Some([("ca.crt".to_string(), authority.to_string())].into());
-    let Some(mut map) = maps.get_opt(CONFIG_MAP).await? else {
-        let map = ConfigMap { metadata: ObjectMeta { name: Some(CONFIG_MAP.into()), ..Default::default() }, data, ..Default::default() };
-        return match maps.create(&PostParams::default(), &map).await {
-            // Another replica was first.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            created => Ok(created.map(drop)?),
-        };
-    };
-    if map.data != data {
-        map.data = data;
-        maps.replace(CONFIG_MAP, &PostParams::default(), &map).await?;
+    let there = maps.get_opt(CONFIG_MAP).await?;
+    if !write || there.as_ref().is_some_and(|map| map.data == data) {
+        return Ok(there.is_some_and(|map| map.data == data));
     }
-    Ok(())
+    match there {
+        Some(map) => drop(maps.replace(CONFIG_MAP, &PostParams::default(), &ConfigMap { data, ..map }).await?),
+        None => {
+            let metadata = ObjectMeta { name: Some(CONFIG_MAP.into()), ..Default::default() };
+            maps.create(&PostParams::default(), &ConfigMap { metadata, data, ..Default::default() }).await?;
+        }
+    }
+    Ok(true)
 }
 
-async fn webhooks<K>(client: &Client, name: &str, authority: &str) -> Result<()>
+async fn webhooks<K>(client: &Client, name: &str, authority: &str, write: bool) -> Result<bool>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + serde::Serialize,
 {
     let configurations: Api<K> = Api::all(client.clone());
     let Some(configuration) = configurations.get_opt(name).await.with_context(|| format!("reading {} {name}", K::kind(&())))? else {
-        return Ok(());
+        return Ok(true);
     };
-    let Some(hooks) = with_authority(&serde_json::to_value(configuration)?, authority) else { return Ok(()) };
+    let Some(hooks) = with_authority(&serde_json::to_value(configuration)?, authority) else { return Ok(true) };
+    if !write {
+        return Ok(false);
+    }
     let patch = json!({
         "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "webhooks": hooks,
     });
@@ -62,7 +65,7 @@ where
         .patch(name, &params, &Patch::Apply(patch))
         .await
         .with_context(|| format!("writing caBundle of {} {name}", K::kind(&())))?;
-    Ok(())
+    Ok(true)
 }
 
 /// The webhooks, each with its bundle and no more, in which the authority comes first; none if all have it. Those that are there stay for

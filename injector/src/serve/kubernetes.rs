@@ -1,15 +1,19 @@
 //! The control plane of a cluster.
 
 use super::DOMAIN;
-use super::monitoring::Monitoring;
+use super::monitoring::{self, Monitoring};
 use crate::ads::http::{grpc, is_grpc, text};
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::certificates::{self, Authority, Pems, RENEWAL, Shown};
+use crate::kubernetes::lease::{self, Replica};
+use crate::kubernetes::status::{self, Replicas};
 use crate::kubernetes::tokens::Tokens;
 use crate::kubernetes::{authority, follow, trust, watch as cluster};
 use crate::listen::{self, Answer};
 use crate::modules;
+use crate::programmed;
+use crate::validation::Validator;
 use crate::webhook::Webhook;
 use anyhow::{Context, Result, bail};
 use hyper::body::Incoming;
@@ -50,12 +54,18 @@ const LEAVING: Duration = Duration::from_secs(5);
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let namespace = std::env::var("POD_NAMESPACE").context("POD_NAMESPACE is not set: the control plane runs in a pod that says it")?;
+    let told = |name| std::env::var(name).with_context(|| format!("{name} is not set: the control plane runs in a pod that says it"));
+    let replica = Replica { namespace: told("POD_NAMESPACE")?, name: told("POD_NAME")? };
+    let namespace = replica.namespace.clone();
     let client = Client::try_default().await.context("no access to a cluster")?;
 
     let (close, closing) = watch::channel(false);
     let (serving, served) = watch::channel(None);
-    tokio::spawn(listen::serve_tcp(tcp(MONITORING).await?, Monitoring { served }, closing.clone()));
+    let (count, report) = watch::channel(Arc::default());
+    let monitoring = Monitoring { served: served.clone(), report: report.clone() };
+    tokio::spawn(listen::serve_tcp(tcp(MONITORING).await?, monitoring, closing.clone()));
+    let (lead, leads) = watch::channel(false);
+    tokio::spawn(lease::strive(client.clone(), replica.clone(), lead, closing.clone()));
 
     let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{DOMAIN}")];
     let source = Source::find(&client, &namespace, &names).await?;
@@ -63,18 +73,22 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let shown = Shown::new(&first)?;
     let tls = shown.server_config()?;
     let (authorities, ca) = watch::channel(first.authority.clone());
-    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca };
-    tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, tls.clone(), webhook, closing.clone()));
-    tokio::spawn(certify(client.clone(), namespace, source, first, shown, authorities));
-
     let options = Options { domain: DOMAIN.into(), modules: place_modules(folder), marked: false };
+    let validator = Validator::new(served, options.clone());
+    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca, validator };
+    tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, tls.clone(), webhook, closing.clone()));
+    tokio::spawn(certify(client.clone(), namespace, source, first, shown, authorities, leads.clone()));
+
     let mut changes = cluster::all(&client);
     let (follower, world) = follow::first(&mut changes, &options).await.context("the cluster is no longer watched")?;
     tracing::info!(objects = world.objects.iter().count(), "serving");
     let (publish, world) = watch::channel(Arc::new(world));
     let following = follower.run(changes, publish);
 
-    let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client)) };
+    let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client.clone())) };
+    tokio::spawn(programmed::count(ads.clone(), count));
+    let replicas = Replicas { own: replica, port: MONITORING, page: monitoring::REPORT };
+    tokio::spawn(status::tell(client, ads.clone(), report, leads, replicas));
     let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;
     tokio::spawn(listen::serve_tcp(debug, ads.clone(), closing.clone()));
     tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads: ads.clone() }, closing));
@@ -129,9 +143,17 @@ impl Source {
     }
 }
 
-/// Keeps the certificate fresh, and all who must trust it informed: those before it is shown. Looks again and again whether somebody wrote
-/// over what was told.
-async fn certify(client: Client, namespace: String, source: Source, first: Pems, shown: Arc<Shown>, authorities: watch::Sender<String>) {
+/// Keeps the certificate fresh, and all who must trust it informed: those before it is shown. The leader tells, and looks again and again
+/// whether somebody wrote over it.
+async fn certify(
+    client: Client,
+    namespace: String,
+    source: Source,
+    first: Pems,
+    shown: Arc<Shown>,
+    authorities: watch::Sender<String>,
+    mut leads: watch::Receiver<bool>,
+) {
     let (mut now, mut since) = (first, Instant::now());
     loop {
         let next = source.next(&now, since).unwrap_or_else(|error| {
@@ -139,10 +161,11 @@ async fn certify(client: Client, namespace: String, source: Source, first: Pems,
             None
         });
         let pems = next.as_ref().unwrap_or(&now);
-        match (trust::tell(&client, &namespace, &pems.authority).await, &next) {
+        let leader = *leads.borrow_and_update();
+        match (trust::tell(&client, &namespace, &pems.authority, leader).await, &next) {
             (Err(error), _) => tracing::warn!("{error:#}"),
-            (Ok(()), None) => {}
-            (Ok(()), Some(next)) => {
+            (Ok(false), _) | (_, None) => {}
+            (Ok(true), Some(next)) => {
                 // The API servers have their own copies of what was written.
                 tokio::time::sleep(TOLD).await;
                 match shown.set(next) {
@@ -155,7 +178,11 @@ async fn certify(client: Client, namespace: String, source: Source, first: Pems,
                 }
             }
         }
-        tokio::time::sleep(TELLING).await;
+        tokio::select! {
+            () = tokio::time::sleep(TELLING) => {}
+            // Who begins to lead tells at once.
+            Ok(()) = leads.changed() => {}
+        }
     }
 }
 

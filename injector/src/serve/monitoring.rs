@@ -1,8 +1,9 @@
 //! What probes and collectors of metrics are answered.
 
-use crate::ads::http::text;
+use crate::ads::http::{json, text};
 use crate::ads::service::Ads;
 use crate::listen::Answer;
+use crate::programmed::Report;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -12,10 +13,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::convert::Infallible;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tonic::body::Body;
 use weir_mesh::finding::Severity;
 
+/// Where the replicas tell each other how many of their proxies have what.
+pub const REPORT: &str = "/programmed";
 /// The format of the metrics (<https://github.com/prometheus/OpenMetrics>).
 const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
@@ -24,6 +28,8 @@ const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetr
 pub struct Monitoring {
     /// What is served; none before all objects are read, and when the control plane is about to end.
     pub served: watch::Receiver<Option<Ads>>,
+    /// What the proxies of this replica have.
+    pub report: watch::Receiver<Arc<Report>>,
 }
 
 impl Answer for Monitoring {
@@ -37,10 +43,11 @@ impl Answer for Monitoring {
                 page.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
                 page
             }
-            ("/readyz" | "/metrics", None) => {
+            (REPORT, Some(_)) => json(&**self.report.borrow()),
+            ("/readyz" | "/metrics" | REPORT, None) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "the cluster's objects are not all read yet, or this replica ends\n".to_string())
             }
-            _ => text(StatusCode::NOT_FOUND, "there is /healthz, /readyz and /metrics\n".to_string()),
+            _ => text(StatusCode::NOT_FOUND, "there is /healthz, /readyz, /metrics and /programmed\n".to_string()),
         })
     }
 }
@@ -88,7 +95,6 @@ mod tests {
     use crate::ads::stream::Protocol;
     use crate::world::World;
     use std::collections::BTreeSet;
-    use std::sync::Arc;
 
     #[test]
     fn metrics_tell_who_is_connected_and_what_is_wrong() {

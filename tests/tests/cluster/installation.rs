@@ -11,6 +11,27 @@ fn inventory(cluster: &Cluster) -> Result<String> {
     cluster.kubectl(&["get", kinds, "-A", "-o", "name", "--sort-by=.metadata.name"])
 }
 
+/// The API server refuses what Weir could not use, and warns of what has no effect.
+fn validates(cluster: &Cluster) -> Result<()> {
+    let route = |host: &str, timeout: &str| {
+        format!(
+            r"
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: validated, namespace: default}}
+spec: {{hosts: [a.example], http: [{{timeout: {timeout}, route: [{{destination: {{host: {host}}}}}]}}]}}
+"
+        )
+    };
+    let refused = cluster.wait("a bad object is refused", || Ok(cluster.try_text(&route("kubernetes", "1ns"))?.err()))?;
+    ensure!(refused.contains("spec.http[0].timeout"), "{refused}");
+    let warned = cluster.try_text(&route("nowhere", "1s"))?;
+    ensure!(warned.as_ref().is_ok_and(|text| text.contains("Warning:") && text.contains("nowhere")), "{warned:?}");
+    let fine = cluster.try_text(&route("kubernetes", "1s"))?;
+    ensure!(fine.as_ref().is_ok_and(|text| !text.contains("Warning:")), "{fine:?}");
+    Ok(())
+}
+
 #[test]
 fn weir_comes_is_upgraded_and_goes_without_a_trace() {
     // A cluster that the user names is not to be emptied.
@@ -26,9 +47,10 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         let fit = cluster.ask(&["check"])?;
         let version = cluster.ask(&["version"])?;
         ensure!(version.matches(env!("CARGO_PKG_VERSION")).count() >= 2, "client and control plane: {version}");
-        let upgraded = cluster.ask(&["upgrade", "--wait", "--set", "controlPlane.replicas=1"])?;
+        let upgraded = cluster.ask(&["upgrade", "--wait", "--set", "controlPlane.replicas=1", "--set", "validation.enabled=true"])?;
         let replicas = cluster.get(&["deployment", "weir", "-n", SYSTEM])?["spec"]["replicas"].clone();
         ensure!(replicas == 1, "{upgraded}");
+        validates(&cluster)?;
         let gone = cluster.ask(&["uninstall", "--purge", "--yes"])?;
         println!("{check}\n{installed}\n{again}\n{fit}\n{version}\n{upgraded}\n{gone}");
         cluster.wait("the namespace has gone", || {

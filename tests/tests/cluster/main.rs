@@ -3,6 +3,7 @@
 mod faults;
 mod installation;
 mod rollouts;
+mod told;
 
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
