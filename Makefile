@@ -45,10 +45,11 @@ cluster-needs:
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLUSTER_PACKAGES) >/dev/null; } || \
 		echo "no cluster here: apt-get install $(CLUSTER_PACKAGES)" >&2
 
-bench: build
+bench: build cluster-needs
 	cargo bench -p weir-policy
 	cargo bench -p weir-mesh
 	target/debug/bench
+	cargo run -p weir-cluster-bench
 
 # What cannot be installed from here is named.
 needs:

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -97,6 +97,11 @@ impl Cluster {
             bail!("weir install: {out}{errors}\n{seen}");
         }
         Ok(())
+    }
+
+    /// The file by which programs find it.
+    pub fn kubeconfig(&self) -> &Path {
+        Path::new(&self.kubeconfig)
     }
 
     /// Runs a command of `weir` on this cluster, as a user would type it in the project's folder.

@@ -9,11 +9,14 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use rustix::time::{ClockId, clock_gettime};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::watch;
 use tonic::body::Body;
 use weir_mesh::finding::Severity;
@@ -67,7 +70,8 @@ fn metrics(ads: &Ads) -> String {
         let found = world.findings.iter().filter(|finding| finding.severity == severity).count();
         findings.get_or_create(&BySeverity { severity: severity.to_string() }).set(signed(found));
     }
-    let mut registry = Registry::with_prefix("weir");
+    let mut all = Registry::default();
+    let registry = all.sub_registry_with_prefix("weir");
     for (name, help, value) in [
         ("connected_proxies", "Proxies that are connected to this replica", nodes.len()),
         ("rejected_resources", "Resources that connected proxies have rejected", rejected),
@@ -78,10 +82,26 @@ fn metrics(ads: &Ads) -> String {
         registry.register(name, help, gauge);
     }
     registry.register("findings", "What is wrong with users' objects", findings);
+    own(&mut all);
     let mut page = String::new();
     // Writing to a String cannot fail.
-    let _ = encode(&mut page, &registry);
+    let _ = encode(&mut page, &all);
     page
+}
+
+/// What every process tells of itself, by the names that Prometheus' own libraries give it
+/// (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>).
+fn own(registry: &mut Registry) {
+    let registry = registry.sub_registry_with_prefix("process");
+    let cpu = Counter::<f64, AtomicU64>::default();
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    cpu.inc_by(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9);
+    registry.register("cpu_seconds", "CPU time of all threads, in user and in kernel mode", cpu);
+    let memory = Gauge::<i64>::default();
+    // The second word counts pages (proc(5)).
+    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
+    memory.set(signed(pages.unwrap_or(0usize).saturating_mul(rustix::param::page_size())));
+    registry.register("resident_memory_bytes", "Memory that is in RAM", memory);
 }
 
 fn signed(count: usize) -> i64 {
@@ -102,7 +122,11 @@ mod tests {
         let node = "sidecar~198.18.1.2~a-0.shop~shop.svc.cluster.local".parse().unwrap();
         let _connected = ads.nodes.connect(node, Protocol::Delta);
         let page = metrics(&ads);
-        let values: BTreeSet<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        let (own, values): (BTreeSet<_>, BTreeSet<_>) =
+            page.lines().filter(|line| !line.starts_with('#')).partition(|line| line.starts_with("process_"));
+        let own: Vec<_> = own.iter().filter_map(|line| line.split_once(' ')).collect();
+        assert_eq!(own.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["process_cpu_seconds_total", "process_resident_memory_bytes"]);
+        assert!(own.iter().all(|(_, value)| value.parse::<f64>().unwrap() > 0.0), "{own:?}");
         let expected = [
             "weir_connected_proxies 1",
             "weir_rejected_resources 0",
