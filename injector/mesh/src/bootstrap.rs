@@ -1,5 +1,6 @@
 //! The configuration that a sidecar or gateway Envoy starts with; all else comes over ADS.
 
+use crate::mesh::workload::Family;
 use crate::node::Node;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -54,6 +55,7 @@ pub const PROXY_MARK: u32 = 1337;
 pub fn build(bootstrap: &Bootstrap) -> Value {
     let Bootstrap { node, locality, control_plane } = bootstrap;
     let locality = locality.as_ref().map(|(region, zone)| json!({"region": region, "zone": zone}));
+    let wildcard = Family::of(node.ip).wildcard();
     let bind = matches!(control_plane, ControlPlane::Local(_)).then(|| {
         json!({
             "source_address": {"address": "0.0.0.0", "port_value": 0},
@@ -79,7 +81,7 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
         },
         "static_resources": {
             "clusters": [cluster(control_plane), local("admin", ADMIN_PORT)],
-            "listeners": [to_admin("health", HEALTH_PORT, "/healthz/ready", "/ready"), to_admin("stats", STATS_PORT, "/stats/prometheus", "/stats/prometheus")],
+            "listeners": [to_admin(wildcard, "health", HEALTH_PORT, "/healthz/ready", "/ready"), to_admin(wildcard, "stats", STATS_PORT, "/stats/prometheus", "/stats/prometheus")],
         },
         // An Envoy pays for what it calls, not for what there is.
         "cluster_manager": {"enable_deferred_cluster_creation": true, "upstream_bind_config": bind},
@@ -195,10 +197,10 @@ fn endpoints(cluster: &str, ip: &str, port: u16) -> Value {
 }
 
 /// A listener that shows one page of the administration to the outside.
-fn to_admin(name: &str, port: u16, path: &str, admin_path: &str) -> Value {
+fn to_admin(wildcard: &str, name: &str, port: u16, path: &str, admin_path: &str) -> Value {
     json!({
         "name": name,
-        "address": address("0.0.0.0", port),
+        "address": address(wildcard, port),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": {

@@ -1,6 +1,7 @@
 //! Listeners of sidecars, outbound and inbound, and what is spoken there.
 
 use crate::support::*;
+use envoy_types::pb::envoy::config::core::v3::{Address, address};
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
@@ -54,6 +55,34 @@ fn ports_of_the_proxys_own_get_no_listener() {
         assert!(found.iter().any(|finding| finding.contains(part)), "{part}: {found:#?}");
     }
     assert_eq!(found.len(), 3, "{found:#?}");
+}
+
+/// Where a listener listens.
+fn addresses(listener: &Listener) -> Vec<String> {
+    let all = [&listener.address].into_iter().chain(listener.additional_addresses.iter().map(|additional| &additional.address));
+    let text = |address: &Address| match address.address.as_ref() {
+        Some(address::Address::SocketAddress(socket)) => socket.address.clone(),
+        other => format!("{other:?}"),
+    };
+    all.flatten().map(text).collect()
+}
+
+#[test]
+fn a_pod_listens_by_the_families_of_its_addresses() {
+    let both = |first: &str, second: &str| format!("'{first}', podIPs: [{{ip: '{first}'}}, {{ip: '{second}'}}]");
+    let service = service("shop/a", "10.0.0.1", "[{name: http, port: 80}, {name: tcp, port: 90}], clusterIPs: [10.0.0.1, 'fd00::1']");
+    for (ips, expected) in [
+        ("10.1.0.1".into(), &["0.0.0.0"][..]),
+        ("'fd00::2'".into(), &["::"]),
+        (both("10.1.0.1", "fd00::2"), &["0.0.0.0", "::"]),
+        (both("fd00::2", "10.1.0.1"), &["::", "0.0.0.0"]),
+    ] {
+        let told = sidecar(&build(&[&pod("shop/p", &ips, "app: p"), &service]).0, "shop/p");
+        for name in ["virtualOutbound", "virtualInbound", "0.0.0.0_80"] {
+            assert_eq!(addresses(&told.listener(name).unwrap()), expected, "{name} of {ips}");
+        }
+        assert!(told.listener("10.0.0.1_90").is_some() && told.listener("fd00::1_90").is_some(), "{:?}", told.names(Type::Listener));
+    }
 }
 
 // 23

@@ -77,6 +77,7 @@ pub(crate) fn covers(pattern: &str, locality: &Locality) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::workload::Family;
     use crate::object::destination_rule::{Distribute, Failover};
 
     fn at(text: &str) -> Locality {
@@ -100,6 +101,7 @@ mod tests {
             namespace: String::new(),
             labels: labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             address: [198, 18, 0, 2].into(),
+            families: vec![Family::V4],
             locality: at("r/a"),
             ready: true,
             named_ports: BTreeMap::new(),

@@ -146,7 +146,9 @@ pub(super) fn build(objects: &Objects, domain: &str) -> BTreeMap<String, Service
 fn of_kubernetes(service: &K8sService, name: &str, namespace: &str, domain: &str, assigned: Vec<IpAddr>) -> Service {
     let spec = service.spec.clone().unwrap_or_default();
     let headless = spec.cluster_ip.as_deref() == Some("None");
-    let own: Vec<IpAddr> = spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip).filter_map(|ip| ip.parse().ok()).take(1).collect();
+    // The second is of the other family.
+    let all = spec.cluster_ips.as_deref().filter(|all| !all.is_empty()).unwrap_or(spec.cluster_ip.as_slice());
+    let own: Vec<IpAddr> = all.iter().filter_map(|ip| ip.parse().ok()).collect();
     let addresses = match (headless, own.is_empty()) {
         (true, _) => Vec::new(),
         (false, false) => own,

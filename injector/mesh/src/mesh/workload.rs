@@ -18,12 +18,38 @@ pub struct Workload {
     pub labels: BTreeMap<String, String>,
     /// `status.podIP`.
     pub address: IpAddr,
+    /// Of which families its addresses are: the first is that of `address`. In a cluster with both, a pod has one of each.
+    pub families: Vec<Family>,
     /// Where it runs.
     pub locality: Locality,
     /// Whether it serves: the condition `Ready`.
     pub ready: bool,
     /// Container ports by name.
     pub named_ports: BTreeMap<String, u16>,
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+impl Family {
+    /// That of an address.
+    pub fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    /// The address at which all of the family's arrive.
+    pub fn wildcard(self) -> &'static str {
+        match self {
+            Family::V4 => "0.0.0.0",
+            Family::V6 => "::",
+        }
+    }
 }
 
 /// Region, zone and subzone; empty where unknown.
@@ -105,6 +131,9 @@ pub(super) fn build(objects: &Objects) -> Vec<Workload> {
 fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &HashMap<&str, &BTreeMap<String, String>>) -> Option<Workload> {
     let status = pod.status.as_ref()?;
     let address = status.pod_ip.as_ref()?.parse().ok()?;
+    let mut families = vec![Family::of(address)];
+    let others = status.pod_ips.iter().flatten().filter_map(|other| Some(Family::of(other.ip.parse().ok()?)));
+    families.extend(others.filter(|other| *other != Family::of(address)).take(1));
     let labels = pod.metadata.labels.clone().unwrap_or_default();
     let node = pod.spec.as_ref().and_then(|spec| nodes.get(spec.node_name.as_deref()?)).copied();
     let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
@@ -116,6 +145,7 @@ fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &HashMap<&str, &BTreeMa
         locality: Locality::of(&labels, node),
         labels,
         address,
+        families,
         ready,
         named_ports,
     })

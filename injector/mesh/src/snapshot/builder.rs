@@ -242,7 +242,7 @@ fn own(view: &View, resources: &mut Resources) {
     let mut cluster = |name: &str, message| put(resources, Type::Cluster, Resource::new(name, &message, []));
     cluster(cluster::INBOUND_PASSTHROUGH, cluster::passthrough(cluster::INBOUND_PASSTHROUGH));
     for (port, protocol) in inbound::ports(view) {
-        cluster(&cluster::inbound_name(port), cluster::inbound(port, protocol, view.mesh.marked));
+        cluster(&cluster::inbound_name(port), cluster::inbound(view, port, protocol));
     }
     put(resources, Type::Listener, Resource::new("virtualInbound", &inbound::listener(view), inbound::objects(view)));
     // A pod that calls its own address, as one of a headless Service may, calls itself.

@@ -5,6 +5,7 @@ use super::{ads, any, duration, made_from, socket_address, uint};
 use crate::bootstrap::PROXY_MARK;
 use crate::mesh::rule::Policy;
 use crate::mesh::service::Protocol;
+use crate::mesh::workload::Family;
 use crate::object::destination_rule::{ConsistentHash, OutlierDetection as RuleOutlierDetection, SimpleLoadBalancer};
 use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
@@ -13,8 +14,8 @@ use envoy_types::pb::envoy::config::cluster::v3::cluster::{
 use envoy_types::pb::envoy::config::cluster::v3::load_balancing_policy::Policy as LoadBalancingChoice;
 use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster, LoadBalancingPolicy, OutlierDetection};
 use envoy_types::pb::envoy::config::core::v3::{
-    BindConfig, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions, SocketOption, TypedExtensionConfig,
-    socket_option,
+    BindConfig, ExtraSourceAddress, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttpOptions, SocketOption,
+    TypedExtensionConfig, socket_option,
 };
 use envoy_types::pb::envoy::extensions::load_balancing_policies as lb;
 use envoy_types::pb::envoy::extensions::load_balancing_policies::common::v3::LocalityLbConfig;
@@ -89,19 +90,26 @@ pub(crate) fn passthrough(name: &str) -> Cluster {
 }
 
 /// The cluster of a pod's own port: the app, at the address that the caller asked for.
-pub(crate) fn inbound(port: u16, protocol: Protocol, marked: bool) -> Cluster {
-    let option = marked.then(|| SocketOption {
+pub(crate) fn inbound(view: &View, port: u16, protocol: Protocol) -> Cluster {
+    let option = view.mesh.marked.then(|| SocketOption {
         level: 1,
         name: 36,
         value: Some(socket_option::Value::IntValue(PROXY_MARK.into())),
         description: "SO_MARK: the proxy's own connections are not redirected".into(),
         ..Default::default()
     });
-    let bind = match socket_address("127.0.0.6", 0).address {
+    let from = |ip| match socket_address(ip, 0).address {
         Some(envoy_types::pb::envoy::config::core::v3::address::Address::SocketAddress(address)) => Some(address),
         _ => None,
     };
-    let bind = BindConfig { source_address: bind, socket_options: option.into_iter().collect(), ..Default::default() };
+    // Where the kernel has no IPv6, Envoy takes no such address.
+    let by_v6 = view.workload.families.contains(&Family::V6);
+    let bind = BindConfig {
+        source_address: from("127.0.0.6"),
+        extra_source_addresses: by_v6.then(|| ExtraSourceAddress { address: from("::1"), ..Default::default() }).into_iter().collect(),
+        socket_options: option.into_iter().collect(),
+        ..Default::default()
+    };
     original_destination(&inbound_name(port), if protocol == Protocol::Tcp { Protocol::Tcp } else { Protocol::Sniffed }, Some(bind))
 }
 

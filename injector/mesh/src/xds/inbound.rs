@@ -1,7 +1,7 @@
 //! What reaches a pod: one listener, with a filter chain per port that a Service names.
 
 use super::listener::{BLACK_HOLE, HTTP_PROTOCOLS, chain, http_inspector, tcp};
-use super::{View, any, cluster, http, socket_address, uint};
+use super::{View, all_addresses, any, cluster, http, uint};
 use crate::mesh::service::{Protocol, Service};
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType;
@@ -57,9 +57,11 @@ pub(crate) fn listener(view: &View) -> Listener {
         config_type: any(OriginalDst::default()).map(ConfigType::TypedConfig),
         ..Default::default()
     };
+    let (address, additional_addresses) = all_addresses(view, INBOUND_PORT);
     Listener {
         name: "virtualInbound".into(),
-        address: Some(socket_address("0.0.0.0", INBOUND_PORT)),
+        address,
+        additional_addresses,
         filter_chains: chains,
         default_filter_chain: Some(chain("virtualInbound-catchall-tcp", vec![passthrough])),
         listener_filters: vec![original_dst, http_inspector()],

@@ -3,7 +3,7 @@
 
 use super::inbound::INBOUND_PORT;
 use super::lookup::{cluster_name, port_number};
-use super::{View, any, boolean, cluster, http, intervals, socket_address, uint, virtual_host};
+use super::{View, all_addresses, any, boolean, cluster, http, intervals, socket_address, uint, virtual_host};
 use crate::bootstrap::{ADMIN_PORT, HEALTH_PORT, STATS_PORT};
 use crate::mesh::service::{Port, Protocol, Service, subset_of};
 use crate::mesh::virtual_service::MESH;
@@ -48,7 +48,7 @@ pub(crate) fn address_routes(service: &Service, port: u16) -> String {
 pub(crate) fn outbound<'a>(view: &View<'a>) -> Outbound<'a> {
     let mut ports: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
     let mut services = Vec::new();
-    let mut listeners = vec![(virtual_outbound(), BTreeSet::new())];
+    let mut listeners = vec![(virtual_outbound(view), BTreeSet::new())];
     for service in view.mesh.services.values() {
         for port in &service.ports {
             let objects = BTreeSet::from([format!("Service {}/{}", service.namespace, service.name)]);
@@ -95,7 +95,7 @@ pub(crate) fn gateway<'a>(view: &View<'a>) -> Vec<(Made, u16, Vec<NamedServer<'a
             http::outbound(view, &stat_prefix, &gateway_routes(bind), true)
         };
         let objects = http.iter().chain(&tcp).map(|(name, _)| format!("Gateway {name}")).collect();
-        let listener = Listener { bind_to_port: None, ..named(&format!("0.0.0.0_{bind}"), "0.0.0.0", bind, vec![filter]) };
+        let listener = Listener { bind_to_port: None, ..of_all_addresses(view, bind, filter) };
         Some(((listener, objects), bind, http))
     };
     by_bind.retain(|bind, _| !OWN_PORTS.contains(bind));
@@ -113,7 +113,7 @@ fn bind_port(view: &View, port: u16) -> u16 {
     services.filter_map(|service| view.workload.target_port(service.port(port)?)).next().unwrap_or(port)
 }
 
-fn virtual_outbound() -> Listener {
+fn virtual_outbound(view: &View) -> Listener {
     let own = FilterChainMatch { destination_port: uint(OUTBOUND_PORT.into()), ..Default::default() };
     let black_hole = FilterChain {
         name: "virtualOutbound-blackhole".into(),
@@ -123,9 +123,11 @@ fn virtual_outbound() -> Listener {
     };
     let pass =
         chain("virtualOutbound-catchall-tcp", vec![tcp(cluster::PASSTHROUGH, ClusterSpecifier::Cluster(cluster::PASSTHROUGH.into()))]);
+    let (address, additional_addresses) = all_addresses(view, OUTBOUND_PORT);
     Listener {
         name: "virtualOutbound".into(),
-        address: Some(socket_address("0.0.0.0", OUTBOUND_PORT)),
+        address,
+        additional_addresses,
         use_original_dst: boolean(true),
         filter_chains: vec![black_hole, pass],
         traffic_direction: TrafficDirection::Outbound.into(),
@@ -136,7 +138,7 @@ fn virtual_outbound() -> Listener {
 /// All HTTP services of a port: told apart by the request's host.
 fn of_port(view: &View, port: u16) -> Listener {
     let filter = http::outbound(view, &format!("outbound_{port}"), &port.to_string(), false);
-    let mut listener = named(&format!("0.0.0.0_{port}"), "0.0.0.0", port, vec![filter]);
+    let mut listener = of_all_addresses(view, port, filter);
     // Requests to a host that is no service of the mesh may speak anything here.
     let pass = chain("passthrough", vec![tcp(cluster::PASSTHROUGH, ClusterSpecifier::Cluster(cluster::PASSTHROUGH.into()))]);
     sniff(&mut listener, pass);
@@ -222,6 +224,12 @@ fn gateway_tcp(view: &View, stat_prefix: &str, servers: &[NamedServer]) -> Optio
             routes.find(|route| route.matches.is_empty() || route.matches.iter().any(|matched| concerns(matched, gateway, port)))?;
         Some(tcp(stat_prefix, tcp_destinations(view, &found.route, port)))
     })
+}
+
+/// A listener for all that goes to a port. Its name is Istio's.
+fn of_all_addresses(view: &View, port: u16, filter: Filter) -> Listener {
+    let (address, additional_addresses) = all_addresses(view, port);
+    Listener { address, additional_addresses, ..named(&format!("0.0.0.0_{port}"), "", port, vec![filter]) }
 }
 
 fn named(name: &str, address: &str, port: u16, filters: Vec<Filter>) -> Listener {

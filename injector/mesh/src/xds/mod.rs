@@ -17,6 +17,7 @@ use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
     Address, AggregatedConfigSource, ApiVersion, ConfigSource, Metadata, SocketAddress, address, config_source,
 };
+use envoy_types::pb::envoy::config::listener::v3::AdditionalAddress;
 use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, Struct, UInt32Value, Value, value};
 use envoy_types::util::pack_any;
 use lookup::View;
@@ -50,6 +51,13 @@ pub(crate) fn socket_address(ip: &str, port: u16) -> Address {
     let port = Some(PortSpecifier::PortValue(port.into()));
     let socket = SocketAddress { address: ip.into(), port_specifier: port, ..Default::default() };
     Address { address: Some(address::Address::SocketAddress(socket)) }
+}
+
+/// All addresses of the node's pod at which it may be reached, as a listener has them.
+pub(crate) fn all_addresses(view: &View, port: u16) -> (Option<Address>, Vec<AdditionalAddress>) {
+    let mut wildcards = view.workload.families.iter().map(|family| Some(socket_address(family.wildcard(), port)));
+    let first = wildcards.next().flatten();
+    (first, wildcards.map(|address| AdditionalAddress { address, ..Default::default() }).collect())
 }
 
 /// "Over the same stream": how a resource asks for another by name. `wait` is how long Envoy holds back for a first answer.
