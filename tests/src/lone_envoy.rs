@@ -98,7 +98,7 @@ fn gateway_listener() -> Result<Listener> {
         let path = project(&format!("deploy/demos/canary/{name}.yaml"));
         files.push(SourceFile { text: std::fs::read_to_string(&path)?, path });
     }
-    let module = |name: &str| Module { file: format!("/{name}.wasm").into(), sha256: None };
+    let module = |name: &str| Module::File { path: format!("/{name}.wasm").into(), sha256: None };
     let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), module(name)));
     let options = Options { domain: "cluster.local".into(), modules: modules.into(), marked: true };
     let (mesh, _) = mesh::build(&Objects::default().update(read(&files)), &options);

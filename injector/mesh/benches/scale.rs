@@ -100,6 +100,7 @@ fn nodes(mesh: &Mesh) -> Vec<Node> {
         pod: pod.name.clone(),
         namespace: pod.namespace.clone(),
         domain: "cluster.local".into(),
+        modules: Default::default(),
     };
     pods.map(node).collect()
 }

@@ -1,8 +1,13 @@
 //! Filters: which plugin runs where and in which order, and what stands around them.
 
 use crate::support::*;
+use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config;
 use prost::Message;
+use weir_mesh::mesh::{self, Module, Options};
+use weir_mesh::node::Node;
+use weir_mesh::object::Objects;
 use weir_mesh::snapshot::Type;
 
 fn plugin(at: &str, fields: &str) -> String {
@@ -184,4 +189,37 @@ fn steering_headers_from_outside_are_removed_before_any_filter_and_never_leave()
     }
     let removed = told.route_configuration("80").unwrap().request_headers_to_remove;
     assert_eq!(removed, ["x-weir-bucket", "x-weir-subset", "x-weir-zone"]);
+}
+
+/// The code of a plugin's filter, and whether the proxy rejects it while it lacks the module.
+fn code(resource: &weir_mesh::snapshot::Resource) -> (String, bool) {
+    let extension = envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig::decode(resource.body.clone()).unwrap();
+    let wasm = Wasm::decode(extension.typed_config.unwrap().value.as_slice()).unwrap().config.unwrap();
+    let Some(plugin_config::Vm::VmConfig(vm)) = wasm.vm else { panic!("no VM") };
+    let place = match vm.code.unwrap().specifier.unwrap() {
+        Specifier::Local(source) => format!("{:?}", source.specifier.unwrap()),
+        Specifier::Remote(source) => format!("{} is {}", source.http_uri.unwrap().uri, source.sha256),
+    };
+    (place, vm.nack_on_code_cache_miss)
+}
+
+#[test]
+fn a_proxy_that_lacks_a_module_gets_it_from_the_control_plane() {
+    let objects = [http_service("shop/a"), pod("shop/caller", "10.1.0.1", "app: caller"), canary("shop/p", "a")].concat();
+    let modules = [("weir-canary".to_string(), Module::Served { sha256: "00ab".into() })].into();
+    let mesh = mesh::build(&Objects::default().update(read(&[&objects])), &Options { modules, ..options() }).0;
+    let resource = |has: &[&str]| {
+        let modules = has.iter().map(|sha256| sha256.to_string()).collect();
+        let node = Node { modules, .."sidecar~10.1.0.1~caller.shop~shop.svc.cluster.local".parse().unwrap() };
+        let snapshot = weir_mesh::snapshot::build(&mesh, &node);
+        snapshot.resources[&Type::ExtensionConfig]["shop.p"].clone()
+    };
+    let near = resource(&["00ab", "00cd"]);
+    assert_eq!(code(&near), (r#"Filename("/etc/weir/proxy/modules/00ab.wasm")"#.into(), false));
+    assert_eq!(near.update(7), near);
+    let far = resource(&["00cd"]);
+    assert_eq!(code(&far), ("https://weir/modules/00ab.wasm is 00ab".into(), false), "its listener waits for it");
+    let update = far.update(7);
+    assert_eq!(code(&update), ("https://weir/modules/00ab.wasm?attempt=7 is 00ab".into(), true));
+    assert_eq!((&update.version, update.body == far.update(8).body), (&far.version, false));
 }

@@ -77,5 +77,5 @@ fn place_modules(named: Option<PathBuf>) -> BTreeMap<String, Module> {
     for missing in modules.missing {
         tracing::warn!("{missing}; policies for it have no effect");
     }
-    modules.files
+    modules.found
 }

@@ -2,27 +2,23 @@
 
 use super::DOMAIN;
 use super::monitoring::Monitoring;
-use crate::ads::http::{grpc, is_grpc, text};
+use super::proxies::Proxies;
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::certificates::{self, Authority, Pems, RENEWAL, Shown};
 use crate::kubernetes::tokens::Tokens;
 use crate::kubernetes::{authority, follow, trust, watch as cluster};
-use crate::listen::{self, Answer};
-use crate::modules;
+use crate::listen;
+use crate::modules::{self, store::Store};
 use crate::webhook::Webhook;
 use anyhow::{Context, Result, bail};
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
 use kube::Client;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tonic::body::Body;
 use weir_mesh::inject::Values;
 use weir_mesh::mesh::Options;
 
@@ -67,7 +63,8 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, tls.clone(), webhook, closing.clone()));
     tokio::spawn(certify(client.clone(), namespace, source, first, shown, authorities));
 
-    let options = Options { domain: DOMAIN.into(), modules: place_modules(folder), marked: false };
+    let modules = Store::default();
+    let options = Options { domain: DOMAIN.into(), modules: serve_modules(folder, &modules), marked: false };
     let mut changes = cluster::all(&client);
     let (follower, world) = follow::first(&mut changes, &options).await.context("the cluster is no longer watched")?;
     tracing::info!(objects = world.objects.iter().count(), "serving");
@@ -77,7 +74,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client)) };
     let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;
     tokio::spawn(listen::serve_tcp(debug, ads.clone(), closing.clone()));
-    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads: ads.clone() }, closing));
+    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads: ads.clone(), modules }, closing));
     serving.send_replace(Some(ads));
 
     tokio::select! {
@@ -179,29 +176,14 @@ async fn tcp(port: u16) -> Result<tokio::net::TcpListener> {
     }
 }
 
-fn place_modules(named: Option<PathBuf>) -> std::collections::BTreeMap<String, weir_mesh::mesh::Module> {
+fn serve_modules(named: Option<PathBuf>, store: &Store) -> std::collections::BTreeMap<String, weir_mesh::mesh::Module> {
     let Some(folder) = modules::folder(named.as_deref()) else {
         tracing::warn!("no folder of modules; canary and locality policies have no effect");
         return Default::default();
     };
-    let modules = modules::of_proxies(&folder);
+    let modules = modules::serve(&folder, store);
     for missing in modules.missing {
         tracing::warn!("{missing}; policies for it have no effect");
     }
-    modules.files
-}
-
-/// What proxies are answered.
-#[derive(Clone)]
-struct Proxies {
-    ads: Ads,
-}
-
-impl Answer for Proxies {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        if is_grpc(&request) {
-            return grpc(self.ads.clone(), request).await;
-        }
-        Ok(text(StatusCode::NOT_FOUND, "there is the discovery service\n".to_string()))
-    }
+    modules.found
 }

@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
     for workload in &mesh.workloads {
         let (pod, namespace) = (workload.name.clone(), workload.namespace.clone());
         for role in [Role::Sidecar, Role::Router] {
-            let node = Node { role, ip: workload.address, pod: pod.clone(), namespace: namespace.clone(), domain: "cluster.local".into() };
+            let node = Node { role, ip: workload.address, pod: pod.clone(), namespace: namespace.clone(), domain: "cluster.local".into(), modules: Default::default() };
             snapshot::build(&mesh, &node);
         }
     }

@@ -35,13 +35,31 @@ pub struct Options {
     pub marked: bool,
 }
 
-/// A module of this release.
+/// Where proxies find a filter's module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Module {
-    /// Where the proxies read it.
-    pub file: PathBuf,
-    /// The file's digest in hexadecimal digits; none where it is not known.
-    pub sha256: Option<String>,
+pub enum Module {
+    /// In a file that every proxy can read.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// The file's digest in hexadecimal digits; none where it is not known.
+        sha256: Option<String>,
+    },
+    /// In a file named by its digest ([`crate::bootstrap::module`]) where the proxy has it; the others get it from the control plane.
+    Served {
+        /// Its digest in hexadecimal digits.
+        sha256: String,
+    },
+}
+
+impl Module {
+    /// Its digest in hexadecimal digits, where it is known.
+    pub fn sha256(&self) -> Option<&str> {
+        match self {
+            Module::File { sha256, .. } => sha256.as_deref(),
+            Module::Served { sha256 } => Some(sha256),
+        }
+    }
 }
 
 /// The whole mesh. All names of hosts are full names.

@@ -2,13 +2,12 @@
 
 use super::service::subset_of;
 use super::workload::Workload;
-use super::{Options, ROOT_NAMESPACE};
+use super::{Module, Options, ROOT_NAMESPACE};
 use crate::finding::{Finding, Severity};
 use crate::object::wasm_plugin::{FailStrategy, Mode, Phase, WasmPlugin};
 use crate::object::{Kind, Object, Objects};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use weir_policy::{canary, locality};
 
 /// The name of the canary filter's module.
@@ -33,8 +32,8 @@ pub struct Plugin {
     pub client: bool,
     /// Whether it concerns requests that the workload gets.
     pub server: bool,
-    /// The module, as a file that the proxies can read.
-    pub module: PathBuf,
+    /// Its code.
+    pub module: Module,
     /// What runs.
     pub filter: Filter,
     /// The user's object.
@@ -140,21 +139,21 @@ fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Pl
     })
 }
 
-/// The file of a plugin's module.
-fn module(name: &str, is_own: bool, plugin: &WasmPlugin, options: &Options) -> Result<PathBuf, Fault> {
+/// A plugin's module.
+fn module(name: &str, is_own: bool, plugin: &WasmPlugin, options: &Options) -> Result<Module, Fault> {
     let without_effect = |message: String| (Severity::Warning, "spec.url", message);
     if !is_own {
-        let path = plugin.url.strip_prefix("file://").map(PathBuf::from);
-        return path.ok_or_else(|| without_effect("Weir reads modules from file:// only; the plugin has no effect".into()));
+        let file = plugin.url.strip_prefix("file://").map(|path| Module::File { path: path.into(), sha256: None });
+        return file.ok_or_else(|| without_effect("Weir reads modules from file:// only; the plugin has no effect".into()));
     }
     let missing = || without_effect(format!("the module {name} is missing, so the plugin has no effect: run `make wasm`"));
     let module = options.modules.get(name).ok_or_else(missing)?;
-    match &module.sha256 {
+    match module.sha256() {
         Some(sha256) if !plugin.sha256.is_empty() && !is_image(&plugin.url) && !plugin.sha256.eq_ignore_ascii_case(sha256) => {
             let message = format!("the module {name} has the digest {sha256}, not {}, so the plugin has no effect", plugin.sha256);
             Err((Severity::Error, "spec.sha256", message))
         }
-        _ => Ok(module.file.clone()),
+        _ => Ok(module.clone()),
     }
 }
 
