@@ -1,5 +1,6 @@
 //! The filters' Wasm modules: finds them, and gives each a file name that is its hash, so that a changed module is a new file to Envoy.
 
+pub mod pull;
 pub mod store;
 
 use anyhow::Context;

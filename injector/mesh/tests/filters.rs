@@ -5,7 +5,7 @@ use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config;
 use prost::Message;
-use weir_mesh::mesh::{self, Module, Options};
+use weir_mesh::mesh::{self, Module, Options, pull};
 use weir_mesh::node::Node;
 use weir_mesh::object::Objects;
 use weir_mesh::snapshot::Type;
@@ -113,7 +113,7 @@ fn a_module_with_another_digest_than_its_plugin_names_does_not_run() {
         assert_eq!(outbound(&[with(digest)]), expected, "{digest}");
     }
     assert_eq!(findings(&[&with("00ab")]), [""; 0]);
-    let expected = "WasmPlugin shop/c spec.sha256: the module weir-canary has the digest 00ab, not 00ac, so the plugin has no effect";
+    let expected = "WasmPlugin shop/c spec.sha256: the module weir-canary has the digest 00ab, not 00ac; the plugin has no effect";
     let found = findings(&[&with("00ac")]);
     assert!(found.len() == 1 && found[0].contains(": error ") && found[0].ends_with(expected), "{found:?}");
     assert_eq!(outbound(&[image("00ac")]).len(), 3, "the digest is the image's");
@@ -222,4 +222,52 @@ fn a_proxy_that_lacks_a_module_gets_it_from_the_control_plane() {
     let update = far.update(7);
     assert_eq!(code(&update), ("https://weir/modules/00ab.wasm?attempt=7 is 00ab".into(), true));
     assert_eq!((&update.version, update.body == far.update(8).body), (&far.version, false));
+}
+
+#[test]
+fn what_is_pulled_is_told_by_url_digest_and_where_the_policy_is_always_by_object_and_generation() {
+    let source = |fields: &str| {
+        let objects = Objects::default().update(read(&[&plugin("shop/p", "").replace("url: file:///m.wasm", fields)]));
+        let found = objects.iter().find_map(|object| pull::source(object));
+        found.map(|source| (source.sha256, source.revision))
+    };
+    let (once, always) =
+        (|sha256: &str| Some((sha256.to_string(), String::new())), Some((String::new(), "WasmPlugin shop/p 0".to_string())));
+    for (fields, expected) in [
+        ("url: oci://hub/m:v1", once("")),
+        ("url: hub.example/m:v1\n  sha256: AB", once("ab")),
+        ("url: oci://hub:5000/m", always.clone()),
+        ("url: oci://hub/m:latest", always.clone()),
+        ("url: oci://hub/m:latest\n  imagePullPolicy: IfNotPresent", once("")),
+        ("url: oci://hub/m:v1\n  imagePullPolicy: Always", always.clone()),
+        ("url: oci://hub/m@sha256:00", once("")),
+        ("url: https://hub/m.wasm", always.clone()),
+        ("url: https://hub/m.wasm\n  sha256: ab", once("ab")),
+        ("url: file:///m.wasm", None),
+        ("url: ftp://hub/m.wasm", None),
+        ("url: oci://hub/weir-canary:v1", None),
+    ] {
+        assert_eq!(source(fields), expected, "{fields}");
+    }
+}
+
+#[test]
+fn a_plugin_whose_module_nobody_pulls_has_no_effect_and_says_why() {
+    for (fields, expected) in [
+        (
+            "url: oci://hub/m:v1",
+            "warning WasmPlugin shop/p spec.url: modules are pulled on a cluster alone; here the url begins with file://; the plugin has no effect",
+        ),
+        (
+            "url: ftp://hub/m",
+            r#"warning WasmPlugin shop/p spec.url: "ftp://hub/m" is no url of a module: expected oci://, https://, http:// or file://; the plugin has no effect"#,
+        ),
+        (
+            "url: file:///m.wasm\n  imagePullSecret: s",
+            "warning WasmPlugin shop/p spec.imagePullSecret: Weir may not read Secrets, so the image is pulled without credentials; the field has no effect",
+        ),
+    ] {
+        let found = findings(&[&plugin("shop/p", "").replace("url: file:///m.wasm", fields)]);
+        assert!(found.len() == 1 && found[0].ends_with(expected.trim_start_matches("warning ")), "{found:?}");
+    }
 }

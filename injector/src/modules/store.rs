@@ -17,6 +17,11 @@ impl Store {
         sha256
     }
 
+    /// No longer serves a module.
+    pub fn remove(&self, sha256: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(sha256);
+    }
+
     /// The module at a path of the server, `/modules/SHA256.wasm`.
     pub fn at(&self, path: &str) -> Option<Bytes> {
         let sha256 = path.strip_prefix("/modules/")?.strip_suffix(".wasm")?;

@@ -9,7 +9,7 @@ use crate::certificates::{self, Authority, Pems, RENEWAL, Shown};
 use crate::kubernetes::tokens::Tokens;
 use crate::kubernetes::{authority, follow, trust, watch as cluster};
 use crate::listen;
-use crate::modules::{self, store::Store};
+use crate::modules::{self, pull::Puller, store::Store};
 use crate::webhook::Webhook;
 use anyhow::{Context, Result, bail};
 use kube::Client;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use weir_mesh::inject::Values;
-use weir_mesh::mesh::Options;
+use weir_mesh::mesh::{Options, Pulls};
 
 /// ADS and modules, with TLS, for proxies.
 const PROXIES: u16 = 15012;
@@ -43,6 +43,9 @@ const TOLD: Duration = Duration::from_secs(3);
 /// After SIGTERM: until all who choose among the replicas know that this one ends.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// How long nothing is served before the modules are there that WasmPlugins name: without them these have no effect.
+const PULLS: Duration = Duration::from_secs(20);
+
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -64,12 +67,19 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     tokio::spawn(certify(client.clone(), namespace, source, first, shown, authorities));
 
     let modules = Store::default();
-    let options = Options { domain: DOMAIN.into(), modules: serve_modules(folder, &modules), marked: false };
+    let options = Options { domain: DOMAIN.into(), modules: serve_modules(folder, &modules), marked: false, pulls: Pulls::Never };
     let mut changes = cluster::all(&client);
-    let (follower, world) = follow::first(&mut changes, &options).await.context("the cluster is no longer watched")?;
+    let (mut puller, pulls) = Puller::new(modules.clone());
+    let (mut follower, mut world) = follow::first(&mut changes, &options, pulls).await.context("the cluster is no longer watched")?;
+    // A proxy that runs a module keeps it while this replica learns what it was.
+    let _ = tokio::time::timeout(PULLS, puller.first(&world.objects)).await;
+    if puller.has_pulled() {
+        world = follower.world();
+    }
     tracing::info!(objects = world.objects.iter().count(), "serving");
     let (publish, world) = watch::channel(Arc::new(world));
     let following = follower.run(changes, publish);
+    tokio::spawn(puller.run(world.clone()));
 
     let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client)) };
     let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;

@@ -5,6 +5,7 @@ pub mod host;
 pub mod plugin;
 pub mod policy;
 pub(crate) mod priority;
+pub mod pull;
 pub mod rule;
 pub mod service;
 pub mod virtual_service;
@@ -14,6 +15,7 @@ use crate::finding::Finding;
 use crate::object::gateway::Gateway;
 use crate::object::{Kind, Objects};
 use plugin::Plugin;
+pub use pull::Pulls;
 use rule::Rule;
 use service::Service;
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ pub struct Options {
     pub modules: BTreeMap<String, Module>,
     /// Whether proxies mark their own connections ([`crate::bootstrap::PROXY_MARK`]), where they have no uid of their own to be told by.
     pub marked: bool,
+    /// The modules that are pulled for WasmPlugins.
+    pub pulls: Pulls,
 }
 
 /// Where proxies find a filter's module.
