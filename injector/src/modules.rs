@@ -88,6 +88,11 @@ pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether it is one, as [`digest`] writes it.
+pub fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn place_one(folder: &Path, name: &str) -> anyhow::Result<Module> {
     let source = folder.join(format!("{name}.wasm"));
     let bytes = std::fs::read(&source).with_context(|| source.display().to_string())?;

@@ -5,6 +5,7 @@ use super::status::{Rejection, short};
 use super::stream::{Protocol, Push, Request};
 use super::{delta, sotw};
 use crate::kubernetes::tokens::{Refused, Tokens};
+use crate::modules;
 use crate::world::World;
 use envoy_types::pb::envoy::config::core::v3::Node as NodeMessage;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
@@ -24,6 +25,8 @@ use weir_mesh::snapshot::Type;
 
 /// How long routes wait at most until a node has taken the clusters that they name.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Of a node's modules so many count.
+const MOST_MODULES: usize = 64;
 /// Responses to a node that does not read them.
 const BACKLOG: usize = 16;
 
@@ -65,7 +68,7 @@ impl Ads {
     async fn identify(&self, node: Option<&NodeMessage>, authorization: Option<&str>) -> Result<Node, Status> {
         let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
         let id: Node = node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))?;
-        let node = Node { modules: modules(node), ..id };
+        let node = Node { modules: modules_of(node), ..id };
         if let Some(tokens) = &self.tokens {
             tokens.admit(authorization, &node).await.map_err(|refused| status(&refused))?;
         }
@@ -196,11 +199,11 @@ impl<Answer: Send> Driver<Answer> {
 }
 
 /// The sha256 of the modules that a node says it has in files.
-fn modules(node: &NodeMessage) -> BTreeSet<String> {
+fn modules_of(node: &NodeMessage) -> BTreeSet<String> {
     let listed = node.metadata.as_ref().and_then(|metadata| metadata.fields.get(MODULES)?.kind.as_ref());
     let Some(Kind::ListValue(list)) = listed else { return BTreeSet::new() };
     let text = |value: &Value| if let Some(Kind::StringValue(sha256)) = &value.kind { Some(sha256.clone()) } else { None };
-    list.values.iter().filter_map(text).collect()
+    list.values.iter().filter_map(text).filter(|sha256| modules::is_digest(sha256)).take(MOST_MODULES).collect()
 }
 
 fn status(refused: &Refused) -> Status {
@@ -215,4 +218,23 @@ fn status(refused: &Refused) -> Status {
 fn log(node: &Node, kind: Type, rejection: &Rejection) {
     let objects = if rejection.objects.is_empty() { "no object of yours".to_string() } else { rejection.objects.join(", ") };
     tracing::warn!(%node, "rejected {} {}, made from {objects}: {}; it keeps what it had", short(kind), rejection.name, rejection.reason);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::google::protobuf::{ListValue, Struct};
+
+    #[test]
+    fn a_node_tells_the_digests_of_its_modules() {
+        let text = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+        let node =
+            |value: Value| NodeMessage { metadata: Some(Struct { fields: [(MODULES.to_string(), value)].into() }), ..Default::default() };
+        let digest = modules::digest(b"a");
+        let values = vec![text(&digest), text("../x"), Value { kind: Some(Kind::NumberValue(1.0)) }, text(&digest.to_uppercase())];
+        let list = Value { kind: Some(Kind::ListValue(ListValue { values })) };
+        assert_eq!(modules_of(&node(list)), [digest.clone()].into());
+        assert_eq!(modules_of(&node(text(&digest))), BTreeSet::new());
+        assert_eq!(modules_of(&NodeMessage::default()), BTreeSet::new());
+    }
 }

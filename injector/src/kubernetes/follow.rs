@@ -196,11 +196,12 @@ mod tests {
     async fn the_first_world_waits_for_all_kinds_and_the_next_ones_come_with_changes_that_mean_something() {
         let (send, mut changes) = mpsc::channel(64);
         let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: false, pulls: Pulls::Never };
+        let (pulled, pulls) = watch::channel(Pulls::Never);
         send.send(Change::Object(key("a"), rule("a", "x"))).await.unwrap();
         for watched in WATCHED {
             send.send(Change::Complete(watched.kind)).await.unwrap();
         }
-        let (follower, world) = first(&mut changes, &options, watch::channel(Pulls::Never).1).await.unwrap();
+        let (follower, world) = first(&mut changes, &options, pulls).await.unwrap();
         assert_eq!(world.objects.iter().count(), 1);
         let (publish, mut worlds) = watch::channel(Arc::new(world));
         tokio::spawn(follower.run(changes, publish));
@@ -208,5 +209,7 @@ mod tests {
         send.send(Change::Object(key("b"), rule("b", "y"))).await.unwrap();
         tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.unwrap().unwrap();
         assert_eq!(worlds.borrow_and_update().objects.iter().count(), 2);
+        pulled.send_replace(Pulls::Assumed);
+        tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.expect("what was pulled makes a new world").unwrap();
     }
 }

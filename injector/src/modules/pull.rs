@@ -15,7 +15,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use weir_mesh::mesh::pull::{Pulled, Source, source};
+use weir_mesh::finding::Severity;
+use weir_mesh::mesh::pull::{Pulled, Source, pending, source};
 use weir_mesh::mesh::{Module, Pulls};
 use weir_mesh::object::Objects;
 
@@ -141,8 +142,10 @@ impl Puller {
                     self.good.insert(object.clone(), sha256.clone());
                     None
                 }
-                Some(Pull::Failed { problem, .. } | Pull::Running { problem: Some(problem), .. }) => Some(problem.clone()),
-                _ => Some("the module is being pulled".to_string()),
+                Some(Pull::Failed { problem, .. } | Pull::Running { problem: Some(problem), .. }) => {
+                    Some((Severity::Error, problem.clone()))
+                }
+                _ => Some(pending()),
             };
             let module = self.good.get(object).map(|sha256| Module::Served { sha256: sha256.clone() });
             known.insert(object.clone(), Pulled { source: source.clone(), module, problem });

@@ -157,7 +157,7 @@ fn module(object: &Object, plugin: &WasmPlugin, options: &Options) -> (Option<Mo
         None => (None, warning(format!("{:?} is no url of a module: expected oci://, https://, http:// or file://", plugin.url))),
         Some(source) => {
             let (module, problem) = options.pulls.module(object, &source);
-            (module, problem.and_then(warning))
+            (module, problem.map(|(severity, message)| (severity, "spec.url", message)))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Module;
 use super::plugin::{is_image, own_policy};
+use crate::finding::Severity;
 use crate::object::wasm_plugin::{PullPolicy, WasmPlugin};
 use crate::object::{Kind, Object};
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ pub struct Pulled {
     pub source: Source,
     /// The module, or the last that was there.
     pub module: Option<Module>,
-    /// Why the source was not pulled (yet).
-    pub problem: Option<String>,
+    /// Why the source was not pulled (yet), and how bad that is.
+    pub problem: Option<(Severity, String)>,
 }
 
 /// The modules that are pulled.
@@ -39,6 +40,11 @@ pub enum Pulls {
     Assumed,
     /// These, by the object, as `WasmPlugin shop/auth`.
     Known(Arc<BTreeMap<String, Pulled>>),
+}
+
+/// It is on its way.
+pub fn pending() -> (Severity, String) {
+    (Severity::Warning, "the module is being pulled".to_string())
 }
 
 /// What an object needs to be pulled.
@@ -69,16 +75,18 @@ fn always(plugin: &WasmPlugin) -> bool {
 
 impl Pulls {
     /// The module of an object, and what is wrong.
-    pub(super) fn module(&self, object: &Object, wanted: &Source) -> (Option<Module>, Option<String>) {
+    pub(super) fn module(&self, object: &Object, wanted: &Source) -> (Option<Module>, Option<(Severity, String)>) {
         let known = match self {
-            Pulls::Never => return (None, Some("modules are pulled on a cluster alone; here the url begins with file://".into())),
+            Pulls::Never => {
+                return (None, Some((Severity::Warning, "modules are pulled on a cluster alone; here the url begins with file://".into())));
+            }
             Pulls::Assumed => return (Some(Module::Served { sha256: wanted.sha256.clone() }), None),
             Pulls::Known(known) => known.get(&object.key.to_string()),
         };
         let module = known.and_then(|pulled| pulled.module.clone());
         let problem = match known {
             Some(pulled) if pulled.source == *wanted => pulled.problem.clone(),
-            _ => Some("the module is being pulled".to_string()),
+            _ => Some(pending()),
         };
         (module, problem)
     }

@@ -91,7 +91,7 @@ fn told(objects: &Objects, pulls: &watch::Receiver<Pulls>) -> (Vec<Option<String
     let options = Options { domain: "cluster.local".into(), modules: BTreeMap::new(), marked: false, pulls: pulls.borrow().clone() };
     let (mesh, findings) = mesh::build(objects, &options);
     let modules = mesh.plugins.iter().map(|plugin| plugin.module.sha256().map(str::to_string)).collect();
-    (modules, findings.iter().map(|finding| finding.message.clone()).collect())
+    (modules, findings.iter().map(|finding| format!("{} {}", finding.severity, finding.message)).collect())
 }
 
 #[tokio::test]
@@ -106,7 +106,10 @@ async fn an_image_is_pulled_once_for_all_who_name_it_and_served_by_the_digest_of
     let store = Store::default();
     let (mut puller, pulls) = Puller::new(store.clone());
     let (modules, findings) = told(&objects, &pulls);
-    assert_eq!((modules.len(), findings.len(), findings[0].as_str()), (0, 4, "the module is being pulled; the plugin has no effect"));
+    assert_eq!(
+        (modules.len(), findings.len(), findings[0].as_str()),
+        (0, 4, "warning the module is being pulled; the plugin has no effect")
+    );
     puller.first(&objects).await;
     puller.first(&objects).await;
     let (one, two) = (digest(ONE), digest(TWO));
@@ -138,7 +141,7 @@ async fn a_wrong_digest_is_refused_and_told_and_what_was_there_stays_in_force() 
     ] {
         let objects = objects(&[("shop", fields)]);
         puller.first(&objects).await;
-        let finding = format!("{expected}; the module that was there stays in force");
+        let finding = format!("error {expected}; the module that was there stays in force");
         assert_eq!(told(&objects, &pulls), (vec![Some(digest(ONE))], vec![finding]));
     }
     // A registry that serves another manifest than the one that is named by its digest, and another layer than the manifest names.
