@@ -5,7 +5,7 @@
 # The sidecar itself is the official image envoyproxy/envoy:v1.40.0.
 
 FROM rust:1.95-slim-bookworm AS build
-RUN apt-get update && apt-get install -y --no-install-recommends make npm && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates make npm && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -17,6 +17,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/modules/weir-canary.wasm target/modules/weir-locality.wasm /modules/
 
 FROM debian:bookworm-slim
+# Registries and servers of modules are known by these.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /weir /usr/local/bin/weir
 COPY --from=build /modules /usr/local/modules
 USER 65532:65532

@@ -1,12 +1,15 @@
 //! The filters' Wasm modules: finds them, and gives each a file name that is its hash, so that a changed module is a new file to Envoy.
 
+pub mod pull;
+pub mod store;
+
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use weir_mesh::bootstrap;
+use store::Store;
 use weir_mesh::mesh::Module;
 
 /// The modules of this release.
@@ -22,11 +25,11 @@ pub fn folder(named: Option<&Path>) -> Option<PathBuf> {
     named.or_else(beside)
 }
 
-/// Modules that are there, each with the file that proxies read, and what is wrong with the others.
+/// Modules that are there, and what is wrong with the others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Modules {
-    /// By name, with absolute paths.
-    pub files: BTreeMap<String, Module>,
+    /// By name.
+    pub found: BTreeMap<String, Module>,
     /// One text for each module that cannot be used.
     pub missing: Vec<String>,
 }
@@ -36,22 +39,18 @@ pub fn all() -> BTreeMap<String, Module> {
     let folder = folder(None).unwrap_or_default();
     let module = |name: &str| {
         let file = folder.join(format!("{name}.wasm"));
-        Module { sha256: std::fs::read(&file).ok().map(|bytes| digest(&bytes)), file }
+        Module::File { sha256: std::fs::read(&file).ok().map(|bytes| digest(&bytes)), path: file }
     };
     NAMES.map(|name| (name.to_string(), module(name))).into()
 }
 
-/// The modules of `folder` as the proxies of a cluster find them: each proxy has them from the image that it was started with.
-pub fn of_proxies(folder: &Path) -> Modules {
+/// Takes the modules of `folder` into what the control plane serves.
+pub fn serve(folder: &Path, store: &Store) -> Modules {
     let mut modules = Modules::default();
     for name in NAMES {
         let source = folder.join(format!("{name}.wasm"));
         match std::fs::read(&source).with_context(|| source.display().to_string()) {
-            Ok(bytes) => {
-                let hash = digest(&bytes);
-                let file = Path::new(bootstrap::FOLDER).join(format!("modules/{hash}.wasm"));
-                modules.files.insert(name.to_string(), Module { file, sha256: Some(hash) });
-            }
+            Ok(bytes) => drop(modules.found.insert(name.to_string(), Module::Served { sha256: store.put(bytes.into()) })),
             Err(error) => modules.missing.push(format!("module {name}: {error:#}")),
         }
     }
@@ -63,27 +62,35 @@ pub fn place(folder: &Path) -> Modules {
     let mut modules = Modules::default();
     for name in NAMES {
         match place_one(folder, name) {
-            Ok(module) => drop(modules.files.insert(name.to_string(), module)),
+            Ok(module) => drop(modules.found.insert(name.to_string(), module)),
             Err(error) => modules.missing.push(format!("module {name}: {error:#}; `make wasm` builds it")),
         }
     }
     modules
 }
 
-/// Copies the modules of `from` into another folder, each by its hash.
-pub fn hand_out(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// Copies the modules of `from` into another folder, each by its hash; those hashes.
+pub fn hand_out(from: &Path, to: &Path) -> anyhow::Result<BTreeSet<String>> {
     std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
-    for name in NAMES {
+    let one = |name: &str| {
         let source = from.join(format!("{name}.wasm"));
         let bytes = std::fs::read(&source).with_context(|| source.display().to_string())?;
-        let target = to.join(format!("{}.wasm", digest(&bytes)));
+        let hash = digest(&bytes);
+        let target = to.join(format!("{hash}.wasm"));
         std::fs::write(&target, bytes).with_context(|| target.display().to_string())?;
-    }
-    Ok(())
+        Ok(hash)
+    };
+    NAMES.into_iter().map(one).collect()
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// The sha256 in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether it is one, as [`digest`] writes it.
+pub fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn place_one(folder: &Path, name: &str) -> anyhow::Result<Module> {
@@ -92,7 +99,7 @@ fn place_one(folder: &Path, name: &str) -> anyhow::Result<Module> {
     let hash = digest(&bytes);
     let path = std::path::absolute(folder.join(format!("{hash}.wasm")))?;
     if std::fs::read(&path).is_ok_and(|there| digest(&there) == hash) {
-        return Ok(Module { file: path, sha256: Some(hash) });
+        return Ok(Module::File { path, sha256: Some(hash) });
     }
     // A copy, not a link: whoever builds the module anew may write into the old file.
     let place = || -> std::io::Result<()> {
@@ -103,7 +110,7 @@ fn place_one(folder: &Path, name: &str) -> anyhow::Result<Module> {
         Ok(())
     };
     place().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(Module { file: path, sha256: Some(hash) })
+    Ok(Module::File { path, sha256: Some(hash) })
 }
 
 #[cfg(test)]
@@ -116,10 +123,10 @@ mod tests {
         std::fs::write(folder.path().join("weir-canary.wasm"), "abc").unwrap();
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let placed = folder.path().join(format!("{hash}.wasm"));
-        let canary = Module { file: placed.clone(), sha256: Some(hash.into()) };
+        let canary = Module::File { path: placed.clone(), sha256: Some(hash.into()) };
         let missing = folder.path().join("weir-locality.wasm").display().to_string();
         let expected = Modules {
-            files: BTreeMap::from([("weir-canary".to_string(), canary)]),
+            found: BTreeMap::from([("weir-canary".to_string(), canary)]),
             missing: vec![format!("module weir-locality: {missing}: No such file or directory (os error 2); `make wasm` builds it")],
         };
         assert_eq!(place(folder.path()), expected);

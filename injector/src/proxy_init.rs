@@ -63,7 +63,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn write(args: &Args, folder: &Path) -> Result<()> {
     let secret = folder.join("token.json");
     write_json(&secret, &token_secret(Path::new(TOKEN_FOLDER)))?;
-    let node = node(args)?;
+    let Some(from) = modules::folder(None) else {
+        bail!("the image has no modules: neither $WEIR_MODULES nor a folder `modules` beside {:?}", std::env::current_exe())
+    };
+    let node = Node { modules: modules::hand_out(&from, &folder.join("modules"))?, ..node(args)? };
     let ip = node.ip;
     let mut bootstrap = build(&Bootstrap { node, locality: None, control_plane: control_plane(args, secret)? });
     probes::serve(&mut bootstrap, ip, &args.tcp_probes);
@@ -71,11 +74,7 @@ fn write(args: &Args, folder: &Path) -> Result<()> {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         merge(&mut bootstrap, serde_saphyr::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?);
     }
-    write_json(&folder.join("envoy.json"), &bootstrap)?;
-    let Some(from) = modules::folder(None) else {
-        bail!("the image has no modules: neither $WEIR_MODULES nor a folder `modules` beside {:?}", std::env::current_exe())
-    };
-    modules::hand_out(&from, &folder.join("modules"))
+    write_json(&folder.join("envoy.json"), &bootstrap)
 }
 
 fn node(args: &Args) -> Result<Node> {
@@ -90,6 +89,7 @@ fn node(args: &Args) -> Result<Node> {
         pod: told("POD_NAME")?,
         namespace: told("POD_NAMESPACE")?,
         domain: args.domain.clone(),
+        modules: Default::default(),
     })
 }
 

@@ -77,9 +77,10 @@ impl Default for Validator {
 mod tests {
     use super::*;
     use serde_json::json;
+    use weir_mesh::mesh::Pulls;
 
     pub fn options() -> Options {
-        Options { domain: "cluster.local".into(), modules: Default::default(), marked: false }
+        Options { domain: "cluster.local".into(), modules: Default::default(), marked: false, pulls: Pulls::Assumed }
     }
 
     fn judged(object: Value) -> Judgement {

@@ -38,6 +38,16 @@ pub enum ControlPlane {
 /// Where a proxy in a cluster finds its own files: the bootstrap, modules.
 pub const FOLDER: &str = "/etc/weir/proxy";
 
+/// Where a proxy in a cluster finds a module that it has.
+pub fn module(sha256: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("modules/{sha256}.wasm"))
+}
+
+/// The cluster of the control plane.
+pub const CLUSTER: &str = "weir";
+/// Of the node's metadata: the sha256 of the modules that the proxy has in files.
+pub const MODULES: &str = "WEIR_MODULES";
+
 /// The Secret of the pod's token.
 const TOKEN: &str = "token";
 
@@ -56,6 +66,7 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
     let Bootstrap { node, locality, control_plane } = bootstrap;
     let locality = locality.as_ref().map(|(region, zone)| json!({"region": region, "zone": zone}));
     let wildcard = Family::of(node.ip).wildcard();
+    let metadata = (!node.modules.is_empty()).then(|| json!({MODULES: node.modules}));
     let bind = matches!(control_plane, ControlPlane::Local(_)).then(|| {
         json!({
             "source_address": {"address": "0.0.0.0", "port_value": 0},
@@ -63,7 +74,7 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
         })
     });
     json!({
-        "node": {"id": node.to_string(), "cluster": format!("{}.{}", node.pod, node.namespace), "locality": locality},
+        "node": {"id": node.to_string(), "cluster": format!("{}.{}", node.pod, node.namespace), "locality": locality, "metadata": metadata},
         "admin": {"address": address("127.0.0.1", ADMIN_PORT)},
         "dynamic_resources": {
             "ads_config": {
@@ -71,7 +82,7 @@ pub fn build(bootstrap: &Bootstrap) -> Value {
                 "transport_api_version": "V3",
                 "grpc_services": [{
                     // The default adds up to 20 s to an outage of the control plane. google_grpc, which can send a token itself, has no such setting.
-                    "envoy_grpc": {"cluster_name": "weir", "retry_policy": {"retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"}}},
+                    "envoy_grpc": {"cluster_name": CLUSTER, "retry_policy": {"retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"}}},
                 }],
                 "set_node_on_first_message_only": true,
             },
@@ -129,14 +140,14 @@ fn cluster(control_plane: &ControlPlane) -> Value {
     };
     match control_plane {
         ControlPlane::Local(ads) => json!({
-            "name": "weir",
+            "name": CLUSTER,
             "type": "STATIC",
             "connect_timeout": "1s",
             "typed_extension_protocol_options": options(json!([])),
-            "load_assignment": endpoints("weir", &ads.ip().to_string(), ads.port()),
+            "load_assignment": endpoints(CLUSTER, &ads.ip().to_string(), ads.port()),
         }),
         ControlPlane::Cluster { host, port, authority, secret } => json!({
-            "name": "weir",
+            "name": CLUSTER,
             "cluster_type": {
                 "name": "envoy.cluster.dns",
                 "typed_config": {
@@ -165,7 +176,7 @@ fn cluster(control_plane: &ControlPlane) -> Value {
                     },
                 },
             },
-            "load_assignment": endpoints("weir", host, *port),
+            "load_assignment": endpoints(CLUSTER, host, *port),
         }),
     }
 }

@@ -1,5 +1,6 @@
 //! Which proxy asks: the name that an Envoy gives itself when it connects.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ pub enum Role {
     Router,
 }
 
-/// An Envoy's identity, written as Istio writes a node id: `sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN`.
+/// An Envoy: its identity, written as Istio writes a node id: `sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN`, and what it has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
     /// Sidecar or gateway.
@@ -26,6 +27,8 @@ pub struct Node {
     pub namespace: String,
     /// The DNS domain of the cluster, usually `cluster.local`.
     pub domain: String,
+    /// The sha256 of the modules that it has in files ([`crate::bootstrap::module`]). They are no part of its id.
+    pub modules: BTreeSet<String>,
 }
 
 /// A node id that is not `ROLE~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN`.
@@ -54,7 +57,7 @@ impl FromStr for Node {
         if pod.is_empty() || namespace.is_empty() || domain.is_empty() {
             return Err(bad());
         }
-        Ok(Node { role, ip, pod: pod.into(), namespace: namespace.into(), domain: domain.into() })
+        Ok(Node { role, ip, pod: pod.into(), namespace: namespace.into(), domain: domain.into(), modules: BTreeSet::new() })
     }
 }
 

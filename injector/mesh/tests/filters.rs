@@ -1,8 +1,13 @@
 //! Filters: which plugin runs where and in which order, and what stands around them.
 
 use crate::support::*;
+use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config;
 use prost::Message;
+use weir_mesh::mesh::{self, Module, Options, pull};
+use weir_mesh::node::Node;
+use weir_mesh::object::Objects;
 use weir_mesh::snapshot::Type;
 
 fn plugin(at: &str, fields: &str) -> String {
@@ -108,7 +113,7 @@ fn a_module_with_another_digest_than_its_plugin_names_does_not_run() {
         assert_eq!(outbound(&[with(digest)]), expected, "{digest}");
     }
     assert_eq!(findings(&[&with("00ab")]), [""; 0]);
-    let expected = "WasmPlugin shop/c spec.sha256: the module weir-canary has the digest 00ab, not 00ac, so the plugin has no effect";
+    let expected = "WasmPlugin shop/c spec.sha256: the module weir-canary has the digest 00ab, not 00ac; the plugin has no effect";
     let found = findings(&[&with("00ac")]);
     assert!(found.len() == 1 && found[0].contains(": error ") && found[0].ends_with(expected), "{found:?}");
     assert_eq!(outbound(&[image("00ac")]).len(), 3, "the digest is the image's");
@@ -184,4 +189,85 @@ fn steering_headers_from_outside_are_removed_before_any_filter_and_never_leave()
     }
     let removed = told.route_configuration("80").unwrap().request_headers_to_remove;
     assert_eq!(removed, ["x-weir-bucket", "x-weir-subset", "x-weir-zone"]);
+}
+
+/// The code of a plugin's filter, and whether the proxy rejects it while it lacks the module.
+fn code(resource: &weir_mesh::snapshot::Resource) -> (String, bool) {
+    let extension = envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig::decode(resource.body.clone()).unwrap();
+    let wasm = Wasm::decode(extension.typed_config.unwrap().value.as_slice()).unwrap().config.unwrap();
+    let Some(plugin_config::Vm::VmConfig(vm)) = wasm.vm else { panic!("no VM") };
+    let place = match vm.code.unwrap().specifier.unwrap() {
+        Specifier::Local(source) => format!("{:?}", source.specifier.unwrap()),
+        Specifier::Remote(source) => format!("{} is {}", source.http_uri.unwrap().uri, source.sha256),
+    };
+    (place, vm.nack_on_code_cache_miss)
+}
+
+#[test]
+fn a_proxy_that_lacks_a_module_gets_it_from_the_control_plane() {
+    let objects = [http_service("shop/a"), pod("shop/caller", "10.1.0.1", "app: caller"), canary("shop/p", "a")].concat();
+    let modules = [("weir-canary".to_string(), Module::Served { sha256: "00ab".into() })].into();
+    let mesh = mesh::build(&Objects::default().update(read(&[&objects])), &Options { modules, ..options() }).0;
+    let resource = |has: &[&str]| {
+        let modules = has.iter().map(|sha256| sha256.to_string()).collect();
+        let node = Node { modules, .."sidecar~10.1.0.1~caller.shop~shop.svc.cluster.local".parse().unwrap() };
+        let snapshot = weir_mesh::snapshot::build(&mesh, &node);
+        snapshot.resources[&Type::ExtensionConfig]["shop.p"].clone()
+    };
+    let near = resource(&["00ab", "00cd"]);
+    assert_eq!(code(&near), (r#"Filename("/etc/weir/proxy/modules/00ab.wasm")"#.into(), false));
+    assert_eq!(near.update(7), near);
+    let far = resource(&["00cd"]);
+    assert_eq!(code(&far), ("https://weir/modules/00ab.wasm is 00ab".into(), false), "its listener waits for it");
+    let update = far.update(7);
+    assert_eq!(code(&update), ("https://weir/modules/00ab.wasm?attempt=7 is 00ab".into(), true));
+    assert_eq!((&update.version, update.body == far.update(8).body), (&far.version, false));
+}
+
+#[test]
+fn what_is_pulled_is_told_by_url_digest_and_where_the_policy_is_always_by_object_and_generation() {
+    let source = |fields: &str| {
+        let objects = Objects::default().update(read(&[&plugin("shop/p", "").replace("url: file:///m.wasm", fields)]));
+        let found = objects.iter().find_map(|object| pull::source(object));
+        found.map(|source| (source.sha256, source.revision))
+    };
+    let (once, always) =
+        (|sha256: &str| Some((sha256.to_string(), String::new())), Some((String::new(), "WasmPlugin shop/p 0".to_string())));
+    for (fields, expected) in [
+        ("url: oci://hub/m:v1", once("")),
+        ("url: hub.example/m:v1\n  sha256: AB", once("ab")),
+        ("url: oci://hub:5000/m", always.clone()),
+        ("url: oci://hub/m:latest", always.clone()),
+        ("url: oci://hub/m:latest\n  imagePullPolicy: IfNotPresent", once("")),
+        ("url: oci://hub/m:v1\n  imagePullPolicy: Always", always.clone()),
+        ("url: oci://hub/m@sha256:00", once("")),
+        ("url: https://hub/m.wasm", always.clone()),
+        ("url: https://hub/m.wasm\n  sha256: ab", once("ab")),
+        ("url: file:///m.wasm", None),
+        ("url: ftp://hub/m.wasm", None),
+        ("url: oci://hub/weir-canary:v1", None),
+    ] {
+        assert_eq!(source(fields), expected, "{fields}");
+    }
+}
+
+#[test]
+fn a_plugin_whose_module_nobody_pulls_has_no_effect_and_says_why() {
+    for (fields, expected) in [
+        (
+            "url: oci://hub/m:v1",
+            "warning WasmPlugin shop/p spec.url: modules are pulled on a cluster alone; here the url begins with file://; the plugin has no effect",
+        ),
+        (
+            "url: ftp://hub/m",
+            r#"warning WasmPlugin shop/p spec.url: "ftp://hub/m" is no url of a module: expected oci://, https://, http:// or file://; the plugin has no effect"#,
+        ),
+        (
+            "url: file:///m.wasm\n  imagePullSecret: s",
+            "warning WasmPlugin shop/p spec.imagePullSecret: Weir may not read Secrets, so the image is pulled without credentials; the field has no effect",
+        ),
+    ] {
+        let found = findings(&[&plugin("shop/p", "").replace("url: file:///m.wasm", fields)]);
+        assert!(found.len() == 1 && found[0].ends_with(expected.trim_start_matches("warning ")), "{found:?}");
+    }
 }

@@ -282,7 +282,7 @@ proptest! {
         let builder = Builder::new(mesh.clone());
         for (workload, role) in mesh.workloads.iter().flat_map(|workload| [(workload, Role::Sidecar), (workload, Role::Router)]) {
             let (pod, namespace) = (workload.name.clone(), workload.namespace.clone());
-            let node = Node { role, ip: workload.address, pod, namespace, domain: "cluster.local".into() };
+            let node = Node { role, ip: workload.address, pod, namespace, domain: "cluster.local".into(), modules: Default::default() };
             prop_assert_eq!(builder.snapshot(&node), snapshot::build(&mesh, &node), "{}", node);
         }
     }

@@ -1,11 +1,12 @@
 //! The server with a real Envoy: the rules of [`super::stream`] follow its behaviour, and here it is asked.
 
 mod bench;
+mod modules;
 mod plan;
 
 use super::status::{Rejection, State};
 use bench::{Bench, until};
-use plan::{ApiType, denying, invalid, passing};
+use plan::{ApiType, denying, extension, invalid, passing};
 use std::time::{Duration, Instant};
 
 /// So soon after a change of the world the Envoy uses it.
@@ -74,21 +75,21 @@ async fn a_rejected_cluster_stops_no_other_and_is_named_with_the_reason() {
 
 #[tokio::test]
 async fn a_filter_that_does_not_exist_or_is_rejected_leaves_what_was_in_force() {
-    let mut bench = Bench::start(ApiType::DeltaGrpc, |plan| plan.filtered = true).await;
+    let mut bench = Bench::start(ApiType::DeltaGrpc, |plan| plan.filters = vec![("f", None)]).await;
     // The listener waits the filter's timeout of 5 s, then the default serves.
     bench.answers(200).await;
-    bench.change(|plan| plan.filter = Some(denying()));
+    bench.change(|plan| plan.filters[0].1 = Some(extension("f", denying())));
     bench.answers(403).await;
-    bench.change(|plan| plan.filter = Some(invalid()));
+    bench.change(|plan| plan.filters[0].1 = Some(extension("f", invalid())));
     let status = bench.stands("ECDS", State::Nacked).await;
     assert_eq!(status.rejected.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["f"]);
     assert_eq!(bench.get(&bench.url().await).await.unwrap().0, 403);
-    bench.change(|plan| plan.filter = Some(passing()));
+    bench.change(|plan| plan.filters[0].1 = Some(extension("f", passing())));
     bench.answers(200).await;
     bench.stands("ECDS", State::Synced).await;
-    bench.change(|plan| plan.filter = Some(denying()));
+    bench.change(|plan| plan.filters[0].1 = Some(extension("f", denying())));
     bench.answers(403).await;
-    bench.change(|plan| plan.filter = None);
+    bench.change(|plan| plan.filters[0].1 = None);
     bench.answers(200).await;
 }
 

@@ -55,6 +55,7 @@ async fn config(ads: &Ads, query: &str) -> Response<Body> {
         Ok(node) => node,
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("/debug/config?node=ID: {error}\n")),
     };
+    let node = ads.nodes.find(&node).unwrap_or(node);
     let world = ads.world.borrow().clone();
     let Some(snapshot) = world.snapshot(&node).await else {
         return text(StatusCode::NOT_FOUND, format!("{id} is no pod of the mesh\n"));
@@ -81,8 +82,13 @@ pub fn text(status: StatusCode, body: String) -> Response<Body> {
     respond(status, "text/plain; charset=utf-8", body)
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::new(http_body_util::Full::from(body)));
+/// What is no text.
+pub fn bytes(content_type: &'static str, body: hyper::body::Bytes) -> Response<Body> {
+    respond(StatusCode::OK, content_type, body)
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: impl Into<hyper::body::Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::new(http_body_util::Full::new(body.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
     response

@@ -2,8 +2,9 @@
 
 use super::status::{NodeStatus, short};
 use super::stream::{Protocol, Stream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 use weir_mesh::node::Node;
 
 /// One node's stream, which the task that drives it shares with who asks how it stands.
@@ -44,7 +45,9 @@ pub struct Connected {
 impl Nodes {
     /// Enters a node until the result is dropped.
     pub fn connect(&self, node: Node, protocol: Protocol) -> Connected {
-        let connection = Arc::new(Connection { node, protocol, stream: Mutex::new(Stream::new(protocol)) });
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let stream = Stream::new(protocol).numbered(u64::try_from(now.as_millis()).unwrap_or_default());
+        let connection = Arc::new(Connection { node, protocol, stream: Mutex::new(stream) });
         let mut table = self.table();
         table.last += 1;
         let number = table.last;
@@ -62,6 +65,12 @@ impl Nodes {
         let mut nodes: Vec<_> = self.connections().iter().map(|connection| connection.status()).collect();
         nodes.sort_by(|a, b| a.node.cmp(&b.node));
         nodes
+    }
+
+    /// A connected node by its id, and so with what only it can tell of itself.
+    pub fn find(&self, id: &Node) -> Option<Node> {
+        let is = |node: &Node| Node { modules: BTreeSet::new(), ..node.clone() } == Node { modules: BTreeSet::new(), ..id.clone() };
+        self.table().connections.values().map(|connection| &connection.node).find(|node| is(node)).cloned()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

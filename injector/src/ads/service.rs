@@ -5,21 +5,28 @@ use super::status::{Rejection, short};
 use super::stream::{Protocol, Push, Request};
 use super::{delta, sotw};
 use crate::kubernetes::tokens::{Refused, Tokens};
+use crate::modules;
 use crate::world::World;
 use envoy_types::pb::envoy::config::core::v3::Node as NodeMessage;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
+use envoy_types::pb::google::protobuf::Value;
+use envoy_types::pb::google::protobuf::value::Kind;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
+use weir_mesh::bootstrap::MODULES;
 use weir_mesh::node::Node;
 use weir_mesh::snapshot::Type;
 
 /// How long routes wait at most until a node has taken the clusters that they name.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Of a node's modules so many count.
+const MOST_MODULES: usize = 64;
 /// Responses to a node that does not read them.
 const BACKLOG: usize = 16;
 
@@ -60,7 +67,8 @@ impl Ads {
     /// The node that a stream is for.
     async fn identify(&self, node: Option<&NodeMessage>, authorization: Option<&str>) -> Result<Node, Status> {
         let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
-        let node = node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))?;
+        let id: Node = node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))?;
+        let node = Node { modules: modules_of(node), ..id };
         if let Some(tokens) = &self.tokens {
             tokens.admit(authorization, &node).await.map_err(|refused| status(&refused))?;
         }
@@ -95,7 +103,8 @@ impl Ads {
                 }
             };
             tracing::info!(%node, "connected");
-            let mut driver = Driver { connected: ads.nodes.connect(node, protocol), world: ads.world, send, write, held: None };
+            let mut driver =
+                Driver { connected: ads.nodes.connect(node, protocol), world: ads.world, send, write, held: None, again: None };
             let mut next = Some(first);
             while let Some(message) = next.take() {
                 // A type that Weir does not serve is left alone: any answer would keep the node from going on without.
@@ -112,6 +121,7 @@ impl Ads {
                         message = inbound.message() => break message.ok().flatten(),
                         changed = driver.world.changed() => if changed.is_ok() { driver.follow().await } else { false },
                         () = sleep_until(driver.held.unwrap_or_else(Instant::now)), if driver.held.is_some() => driver.release().await,
+                        () = sleep_until(driver.again.unwrap_or_else(Instant::now)), if driver.again.is_some() => driver.ask_again().await,
                     };
                     if !step {
                         break None;
@@ -132,6 +142,8 @@ struct Driver<Answer> {
     write: fn(Push) -> Answer,
     /// When to send what is held back.
     held: Option<Instant>,
+    /// When to ask whether the node has the modules by now that it lacked.
+    again: Option<Instant>,
 }
 
 impl<Answer: Send> Driver<Answer> {
@@ -163,8 +175,18 @@ impl<Answer: Send> Driver<Answer> {
         self.send(pushes).await
     }
 
+    async fn ask_again(&mut self) -> bool {
+        self.again = None;
+        let pushes = self.connected.connection.stream().ask_again();
+        self.send(pushes).await
+    }
+
     async fn send(&mut self, pushes: Vec<Push>) -> bool {
-        let holds = self.connected.connection.stream().holds();
+        let (holds, asks_again) = {
+            let stream = self.connected.connection.stream();
+            (stream.holds(), stream.asks_again())
+        };
+        self.again = asks_again.map(|after| self.again.unwrap_or_else(|| Instant::now() + after));
         self.held = holds.then(|| self.held.unwrap_or_else(|| Instant::now() + PATIENCE));
         for push in pushes {
             tracing::debug!(node = %self.connected.connection.node, kind = short(push.kind), add = push.add.len(), remove = push.remove.len(), nonce = push.nonce, "push");
@@ -174,6 +196,14 @@ impl<Answer: Send> Driver<Answer> {
         }
         true
     }
+}
+
+/// The sha256 of the modules that a node says it has in files.
+fn modules_of(node: &NodeMessage) -> BTreeSet<String> {
+    let listed = node.metadata.as_ref().and_then(|metadata| metadata.fields.get(MODULES)?.kind.as_ref());
+    let Some(Kind::ListValue(list)) = listed else { return BTreeSet::new() };
+    let text = |value: &Value| if let Some(Kind::StringValue(sha256)) = &value.kind { Some(sha256.clone()) } else { None };
+    list.values.iter().filter_map(text).filter(|sha256| modules::is_digest(sha256)).take(MOST_MODULES).collect()
 }
 
 fn status(refused: &Refused) -> Status {
@@ -188,4 +218,23 @@ fn status(refused: &Refused) -> Status {
 fn log(node: &Node, kind: Type, rejection: &Rejection) {
     let objects = if rejection.objects.is_empty() { "no object of yours".to_string() } else { rejection.objects.join(", ") };
     tracing::warn!(%node, "rejected {} {}, made from {objects}: {}; it keeps what it had", short(kind), rejection.name, rejection.reason);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::google::protobuf::{ListValue, Struct};
+
+    #[test]
+    fn a_node_tells_the_digests_of_its_modules() {
+        let text = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+        let node =
+            |value: Value| NodeMessage { metadata: Some(Struct { fields: [(MODULES.to_string(), value)].into() }), ..Default::default() };
+        let digest = modules::digest(b"a");
+        let values = vec![text(&digest), text("../x"), Value { kind: Some(Kind::NumberValue(1.0)) }, text(&digest.to_uppercase())];
+        let list = Value { kind: Some(Kind::ListValue(ListValue { values })) };
+        assert_eq!(modules_of(&node(list)), [digest.clone()].into());
+        assert_eq!(modules_of(&node(text(&digest))), BTreeSet::new());
+        assert_eq!(modules_of(&NodeMessage::default()), BTreeSet::new());
+    }
 }

@@ -12,7 +12,13 @@ use super::status::{NodeTypes, Rejection};
 use super::subscription::{Fresh, Standing, Subscription, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use weir_mesh::snapshot::{Resource, Snapshot, Type};
+
+/// A module is there soon: how long after the first rejection a filter is sent again. Each time doubles it.
+const AGAIN: Duration = Duration::from_millis(500);
+/// So often at most: then it is sent every 8 s. Envoy itself asks for a module that did not come after 10 s.
+const MOST_DOUBLED: u32 = 4;
 
 /// The variant of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +80,20 @@ pub struct Stream {
     resumes: bool,
     nonce: u64,
     holds: bool,
+    /// Where the numbers of attempts to update a filter begin: elsewhere than those of earlier streams.
+    attempts: u64,
 }
 
 impl Stream {
     /// A stream that was just opened.
     pub fn new(protocol: Protocol) -> Stream {
         let subscriptions = Type::ALL.into_iter().map(|kind| (kind, Subscription::new(kind))).collect();
-        Stream { protocol, snapshot: None, subscriptions, cold: BTreeSet::new(), resumes: false, nonce: 0, holds: false }
+        Stream { protocol, snapshot: None, subscriptions, cold: BTreeSet::new(), resumes: false, nonce: 0, holds: false, attempts: 0 }
+    }
+
+    /// The same with a number that no earlier stream of the node had.
+    pub fn numbered(self, attempts: u64) -> Stream {
+        Stream { attempts, ..self }
     }
 
     /// Takes in a request. Without a snapshot (the node is not known yet) nothing is answered: an Envoy without configuration is not ready.
@@ -121,6 +134,26 @@ impl Stream {
         self.resumes = false;
         self.flush(true, &mut pushes);
         pushes
+    }
+
+    /// When to ask whether a node that fetches a module has it by now.
+    pub fn asks_again(&self) -> Option<Duration> {
+        let times = self.again().into_iter().map(|(times, _)| times).min()?;
+        Some(AGAIN.saturating_mul(1 << (times - 1).min(MOST_DOUBLED)))
+    }
+
+    /// Sends what the node rejected, maybe since it was still fetching a module.
+    pub fn ask_again(&mut self) -> Vec<Push> {
+        let mut pushes = Vec::new();
+        for (times, resource) in self.again() {
+            let resource = resource.update(self.attempts.wrapping_add(times.into()));
+            self.push(Type::ExtensionConfig, vec![resource], Vec::new(), &mut pushes);
+        }
+        pushes
+    }
+
+    fn again(&self) -> Vec<(u32, Arc<Resource>)> {
+        self.subscriptions.get(&Type::ExtensionConfig).map(Subscription::again).unwrap_or_default()
     }
 
     /// Whether something waits for an answer of the node.
@@ -224,7 +257,10 @@ impl Stream {
         }
         if matches!(kind, Type::RouteConfiguration | Type::ExtensionConfig) {
             // One by one: Envoy rejects a response of these as a whole, and a good resource does not wait for a bad one.
-            for resource in fresh.add {
+            for mut resource in fresh.add {
+                if self.subscriptions.get(&kind).is_some_and(|it| it.has(&resource.name)) {
+                    resource = resource.update(self.attempts);
+                }
                 self.push(kind, vec![resource], Vec::new(), pushes);
             }
         } else {

@@ -81,6 +81,8 @@ pub struct Subscription {
     answered: bool,
     flights: BTreeMap<u64, Flight>,
     rejected: BTreeMap<String, Rejection>,
+    /// Rejected ones whose module the node may be fetching, with how often they were.
+    fetching: BTreeMap<String, u32>,
 }
 
 impl Subscription {
@@ -95,6 +97,7 @@ impl Subscription {
             answered: false,
             flights: BTreeMap::new(),
             rejected: BTreeMap::new(),
+            fetching: BTreeMap::new(),
         }
     }
 
@@ -131,6 +134,7 @@ impl Subscription {
             let names = &self.names;
             self.told.retain(|name, _| names.contains(name));
             self.rejected.retain(|name, _| names.contains(name));
+            self.fetching.retain(|name, _| names.contains(name));
         }
         first || !request.subscribe.is_empty() || !request.unsubscribe.is_empty()
     }
@@ -143,6 +147,21 @@ impl Subscription {
     /// Forgets that `name` was told, so that it is told again.
     pub fn forget(&mut self, name: &str) {
         self.told.remove(name);
+    }
+
+    /// Whether the node runs with some state of `name`, as far as we know.
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self.told.get(name), Some(Told::Sent(_) | Told::Brought(_)))
+    }
+
+    /// What the node rejected, maybe only since it was still fetching a module, and may take now; with how often it rejected that.
+    pub fn again(&self) -> Vec<(u32, Arc<Resource>)> {
+        let in_flight = |name: &String| self.flights.values().any(|flight| flight.add.iter().any(|resource| resource.name == *name));
+        let again = |(name, times): (&String, &u32)| match self.told.get(name)? {
+            Told::Sent(resource) if !in_flight(name) => Some((*times, resource.clone())),
+            _ => None,
+        };
+        self.fetching.iter().filter_map(again).collect()
     }
 
     /// What the node should hear about, that it does not know.
@@ -179,10 +198,14 @@ impl Subscription {
     pub fn sent(&mut self, nonce: u64, add: &[Arc<Resource>], remove: &[String]) {
         self.answered = true;
         for resource in add {
-            self.told.insert(resource.name.clone(), Told::Sent(resource.clone()));
+            let before = self.told.insert(resource.name.clone(), Told::Sent(resource.clone()));
+            if !before.is_some_and(|before| before.is(resource)) {
+                self.fetching.remove(&resource.name);
+            }
         }
         for name in remove {
             self.rejected.remove(name);
+            self.fetching.remove(name);
             if self.names.contains(name) {
                 self.told.insert(name.clone(), Told::Absent);
             } else {
@@ -207,6 +230,7 @@ impl Subscription {
             let mut verdict = Verdict::Fine;
             for resource in flight.add {
                 self.rejected.remove(&resource.name);
+                self.fetching.remove(&resource.name);
                 let told_since = matches!(self.told.get(&resource.name), Some(Told::Sent(_) | Told::Absent));
                 if self.names.contains(&resource.name) && !told_since {
                     self.told.insert(resource.name.clone(), Told::Brought(resource.version.clone()));
@@ -219,7 +243,15 @@ impl Subscription {
             let current = |resource: &&Arc<Resource>| self.told.get(&resource.name).is_some_and(|told| told.is(resource));
             return Verdict::Split(flight.add.iter().filter(current).cloned().collect());
         }
-        let rejections = blame(&flight, reason);
+        let mut rejections = blame(&flight, reason);
+        for resource in flight.add.iter().filter(|resource| resource.fetches) {
+            let times = self.fetching.entry(resource.name.clone()).or_default();
+            *times += 1;
+            if *times == 1 {
+                // That was to be expected: it asks for the module now.
+                rejections.retain(|rejection| rejection.name != resource.name);
+            }
+        }
         for rejection in &rejections {
             self.rejected.insert(rejection.name.clone(), rejection.clone());
         }
@@ -257,7 +289,7 @@ impl Subscription {
             state: match () {
                 () if !self.asked || resources.is_none() => State::NotSent,
                 () if !self.rejected.is_empty() => State::Nacked,
-                () if !self.flights.is_empty() || pending => State::Stale,
+                () if !self.flights.is_empty() || !self.fetching.is_empty() || pending => State::Stale,
                 () => State::Synced,
             },
             resources: versions.clone().count(),

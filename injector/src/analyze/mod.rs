@@ -14,7 +14,7 @@ use crate::serve::DOMAIN;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_mesh::mesh::Options;
+use weir_mesh::mesh::{Options, Pulls};
 use weir_mesh::object::Objects;
 
 /// What is analysed, for the help.
@@ -98,7 +98,7 @@ async fn of_cluster(args: &Args, texts: &Texts) -> Result<Found> {
 }
 
 fn options() -> Options {
-    Options { domain: DOMAIN.to_string(), modules: modules::all(), marked: true }
+    Options { domain: DOMAIN.to_string(), modules: modules::all(), marked: true, pulls: Pulls::Assumed }
 }
 
 fn summary(findings: &[FindingStatus]) -> String {

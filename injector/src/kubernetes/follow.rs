@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use weir_mesh::finding::Finding;
-use weir_mesh::mesh::Options;
+use weir_mesh::mesh::{Options, Pulls};
 use weir_mesh::object::{Key, Object, Objects, Rejected, read_value};
 
 /// Changes often come together: so long are others waited for.
@@ -27,7 +27,7 @@ struct Cluster {
 }
 
 /// The first world, as soon as all kinds were listed.
-pub async fn first(changes: &mut mpsc::Receiver<Change>, options: &Options) -> Option<(Follower, World)> {
+pub async fn first(changes: &mut mpsc::Receiver<Change>, options: &Options, pulls: watch::Receiver<Pulls>) -> Option<(Follower, World)> {
     let mut missing: BTreeSet<_> = WATCHED.iter().map(|watched| watched.kind).collect();
     let mut pending = BTreeMap::new();
     while !missing.is_empty() {
@@ -36,7 +36,7 @@ pub async fn first(changes: &mut mpsc::Receiver<Change>, options: &Options) -> O
             Change::Object(key, value) => drop(pending.insert(key, value)),
         }
     }
-    let mut follower = Follower { cluster: Cluster::default(), options: options.clone() };
+    let mut follower = Follower { cluster: Cluster::default(), options: options.clone(), pulls };
     follower.cluster.apply(pending);
     let world = follower.world();
     report(&[], &world.findings);
@@ -48,15 +48,22 @@ pub async fn first(changes: &mut mpsc::Receiver<Change>, options: &Options) -> O
 pub struct Follower {
     cluster: Cluster,
     options: Options,
+    pulls: watch::Receiver<Pulls>,
 }
 
 impl Follower {
     /// Publishes a new world whenever changes mean something, until none come any more.
     pub async fn run(mut self, mut changes: mpsc::Receiver<Change>, publish: watch::Sender<Arc<World>>) {
         let mut rest = QUIET;
-        while let Some(change) = changes.recv().await {
+        loop {
             let mut pending = BTreeMap::new();
-            collect(&mut pending, change);
+            let pulled = tokio::select! {
+                change = changes.recv() => match change {
+                    Some(change) => { collect(&mut pending, change); false }
+                    None => return,
+                },
+                Ok(()) = self.pulls.changed() => true,
+            };
             tokio::time::sleep(rest).await;
             while let Ok(change) = changes.try_recv() {
                 collect(&mut pending, change);
@@ -64,7 +71,7 @@ impl Follower {
             let before = publish.borrow().clone();
             let built = tokio::task::spawn_blocking(move || {
                 let start = Instant::now();
-                let world = self.cluster.apply(pending).then(|| self.world());
+                let world = (self.cluster.apply(pending) || pulled).then(|| self.world());
                 (self, world, start.elapsed())
             });
             let took;
@@ -82,9 +89,11 @@ impl Follower {
         }
     }
 
-    fn world(&self) -> World {
+    /// The world as it stands.
+    pub fn world(&mut self) -> World {
         let findings = self.cluster.findings.values().flatten().cloned().collect();
-        let mut world = World::new(self.cluster.objects.clone(), findings, &self.options);
+        let options = Options { pulls: self.pulls.borrow_and_update().clone(), ..self.options.clone() };
+        let mut world = World::new(self.cluster.objects.clone(), findings, &options);
         world.rejected = self.cluster.rejected.clone();
         world
     }
@@ -188,12 +197,13 @@ mod tests {
     #[tokio::test]
     async fn the_first_world_waits_for_all_kinds_and_the_next_ones_come_with_changes_that_mean_something() {
         let (send, mut changes) = mpsc::channel(64);
-        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: false };
+        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: false, pulls: Pulls::Never };
+        let (pulled, pulls) = watch::channel(Pulls::Never);
         send.send(Change::Object(key("a"), rule("a", "x"))).await.unwrap();
         for watched in WATCHED {
             send.send(Change::Complete(watched.kind)).await.unwrap();
         }
-        let (follower, world) = first(&mut changes, &options).await.unwrap();
+        let (follower, world) = first(&mut changes, &options, pulls).await.unwrap();
         assert_eq!(world.objects.iter().count(), 1);
         let (publish, mut worlds) = watch::channel(Arc::new(world));
         tokio::spawn(follower.run(changes, publish));
@@ -201,5 +211,7 @@ mod tests {
         send.send(Change::Object(key("b"), rule("b", "y"))).await.unwrap();
         tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.unwrap().unwrap();
         assert_eq!(worlds.borrow_and_update().objects.iter().count(), 2);
+        pulled.send_replace(Pulls::Assumed);
+        tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.expect("what was pulled makes a new world").unwrap();
     }
 }

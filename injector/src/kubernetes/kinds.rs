@@ -88,15 +88,15 @@ fn pod_status(pod: &Value, terminates: bool) -> Value {
     // A pod that ends gets no more requests; its proxy is served to the end.
     let ready = !terminates && conditions.is_some_and(|conditions| conditions.iter().any(is_ready));
     let ready = if ready { "True" } else { "False" };
-    let mut status = json!({
-        "podIP": pod.pointer("/status/podIP").cloned().unwrap_or_default(),
-        "conditions": [{"type": "Ready", "status": ready}],
-    });
+    let mut status = Map::from_iter([
+        ("podIP".to_string(), pod.pointer("/status/podIP").cloned().unwrap_or_default()),
+        ("conditions".to_string(), json!([{"type": "Ready", "status": ready}])),
+    ]);
     // With one address, it is that one.
     if let Some(both) = pod.pointer("/status/podIPs").filter(|all| all.as_array().is_some_and(|all| all.len() > 1)) {
-        status["podIPs"] = both.clone();
+        status.insert("podIPs".into(), both.clone());
     }
-    status
+    Value::Object(status)
 }
 
 #[cfg(test)]

@@ -69,12 +69,17 @@ impl Tokens {
 
     /// Whether who shows the header `authorization` is the node.
     pub async fn admit(&self, authorization: Option<&str>, node: &Node) -> Result<(), Refused> {
+        may(self.shown(authorization).await?, node)
+    }
+
+    /// The pod whose token the header `authorization` shows.
+    pub async fn shown(&self, authorization: Option<&str>) -> Result<Pod, Refused> {
         let token = authorization.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Refused::NoToken)?;
-        may(self.pod(token.trim()).await?, node)
+        self.pod(token.trim()).await
     }
 
     /// The pod that a token is bound to.
-    pub async fn pod(&self, token: &str) -> Result<Pod, Refused> {
+    async fn pod(&self, token: &str) -> Result<Pod, Refused> {
         let digest: [u8; 32] = Sha256::digest(token).into();
         if let Some((since, pod)) = self.known().get(&digest)
             && since.elapsed() < LASTS

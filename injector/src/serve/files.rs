@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use weir_mesh::mesh::{Module, Options};
+use weir_mesh::mesh::{Module, Options, Pulls};
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(args: Args) -> anyhow::Result<()> {
@@ -36,7 +36,7 @@ pub async fn serve(args: Args) -> anyhow::Result<()> {
         tracing::info!("{} does not exist yet", path.display());
     }
 
-    let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules), marked: true };
+    let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules), marked: true, pulls: Pulls::Never };
     let state = args.state.as_deref().map(State::within).transpose()?;
     let (before, lost) = state.as_ref().map(State::load).unwrap_or_default();
     for finding in lost {
@@ -77,5 +77,5 @@ fn place_modules(named: Option<PathBuf>) -> BTreeMap<String, Module> {
     for missing in modules.missing {
         tracing::warn!("{missing}; policies for it have no effect");
     }
-    modules.files
+    modules.found
 }

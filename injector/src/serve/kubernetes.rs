@@ -2,7 +2,7 @@
 
 use super::DOMAIN;
 use super::monitoring::{self, Monitoring};
-use crate::ads::http::{grpc, is_grpc, text};
+use super::proxies::Proxies;
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::certificates::{self, Authority, Pems, RENEWAL, Shown};
@@ -10,25 +10,21 @@ use crate::kubernetes::lease::{self, Replica};
 use crate::kubernetes::status::{self, Replicas};
 use crate::kubernetes::tokens::Tokens;
 use crate::kubernetes::{authority, follow, trust, watch as cluster};
-use crate::listen::{self, Answer};
-use crate::modules;
+use crate::listen;
+use crate::modules::{self, pull::Puller, store::Store};
 use crate::programmed;
 use crate::validation::Validator;
 use crate::webhook::Webhook;
 use anyhow::{Context, Result, bail};
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
 use kube::Client;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tonic::body::Body;
 use weir_mesh::inject::Values;
-use weir_mesh::mesh::Options;
+use weir_mesh::mesh::{Options, Pulls};
 
 /// ADS and modules, with TLS, for proxies.
 const PROXIES: u16 = 15012;
@@ -50,6 +46,9 @@ const TELLING: Duration = Duration::from_secs(5);
 const TOLD: Duration = Duration::from_secs(3);
 /// After SIGTERM: until all who choose among the replicas know that this one ends.
 const LEAVING: Duration = Duration::from_secs(5);
+
+/// How long nothing is served before the modules are there that WasmPlugins name: without them these have no effect.
+const PULLS: Duration = Duration::from_secs(20);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
@@ -73,17 +72,25 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let shown = Shown::new(&first)?;
     let tls = shown.server_config()?;
     let (authorities, ca) = watch::channel(first.authority.clone());
-    let options = Options { domain: DOMAIN.into(), modules: place_modules(folder), marked: false };
-    let validator = Validator::new(served, options.clone());
+    let modules = Store::default();
+    let options = Options { domain: DOMAIN.into(), modules: serve_modules(folder, &modules), marked: false, pulls: Pulls::Never };
+    let validator = Validator::new(served, Options { pulls: Pulls::Assumed, ..options.clone() });
     let webhook = Webhook { values: Arc::new(values(&namespace)?), ca, validator };
     tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, tls.clone(), webhook, closing.clone()));
     tokio::spawn(certify(client.clone(), namespace, source, first, shown, authorities, leads.clone()));
 
     let mut changes = cluster::all(&client);
-    let (follower, world) = follow::first(&mut changes, &options).await.context("the cluster is no longer watched")?;
+    let (mut puller, pulls) = Puller::new(modules.clone());
+    let (mut follower, mut world) = follow::first(&mut changes, &options, pulls).await.context("the cluster is no longer watched")?;
+    // A proxy that runs a module keeps it while this replica learns what it was.
+    let _ = tokio::time::timeout(PULLS, puller.first(&world.objects)).await;
+    if puller.has_pulled() {
+        world = follower.world();
+    }
     tracing::info!(objects = world.objects.iter().count(), "serving");
     let (publish, world) = watch::channel(Arc::new(world));
     let following = follower.run(changes, publish);
+    tokio::spawn(puller.run(world.clone()));
 
     let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client.clone())) };
     tokio::spawn(programmed::count(ads.clone(), count));
@@ -91,7 +98,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     tokio::spawn(status::tell(client, ads.clone(), report, leads, replicas));
     let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;
     tokio::spawn(listen::serve_tcp(debug, ads.clone(), closing.clone()));
-    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads: ads.clone() }, closing));
+    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads: ads.clone(), modules }, closing));
     serving.send_replace(Some(ads));
 
     tokio::select! {
@@ -206,29 +213,14 @@ async fn tcp(port: u16) -> Result<tokio::net::TcpListener> {
     }
 }
 
-fn place_modules(named: Option<PathBuf>) -> std::collections::BTreeMap<String, weir_mesh::mesh::Module> {
+fn serve_modules(named: Option<PathBuf>, store: &Store) -> std::collections::BTreeMap<String, weir_mesh::mesh::Module> {
     let Some(folder) = modules::folder(named.as_deref()) else {
         tracing::warn!("no folder of modules; canary and locality policies have no effect");
         return Default::default();
     };
-    let modules = modules::of_proxies(&folder);
+    let modules = modules::serve(&folder, store);
     for missing in modules.missing {
         tracing::warn!("{missing}; policies for it have no effect");
     }
-    modules.files
-}
-
-/// What proxies are answered.
-#[derive(Clone)]
-struct Proxies {
-    ads: Ads,
-}
-
-impl Answer for Proxies {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        if is_grpc(&request) {
-            return grpc(self.ads.clone(), request).await;
-        }
-        Ok(text(StatusCode::NOT_FOUND, "there is the discovery service\n".to_string()))
-    }
+    modules.found
 }

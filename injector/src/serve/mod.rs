@@ -3,6 +3,7 @@
 mod files;
 mod kubernetes;
 mod monitoring;
+pub mod proxies;
 
 use crate::telemetry;
 use anyhow::Context;

@@ -43,7 +43,8 @@ pub fn find() -> Result<PathBuf> {
 /// Writes a pod's bootstrap to `file` and returns the command that runs its Envoy.
 pub fn prepare(envoy: &Path, file: &Path, proxy: Proxy, name: &str, namespace: &str, ip: Ipv4Addr, zone: &Zone) -> Result<Vec<OsString>> {
     let role = if proxy == Proxy::Gateway { Role::Router } else { Role::Sidecar };
-    let node = Node { role, ip: ip.into(), pod: name.into(), namespace: namespace.into(), domain: DOMAIN.into() };
+    let node =
+        Node { role, ip: ip.into(), pod: name.into(), namespace: namespace.into(), domain: DOMAIN.into(), modules: Default::default() };
     let locality = Some((zone.region.clone(), zone.zone.clone()));
     let bootstrap = Bootstrap { node, locality, control_plane: ControlPlane::Local((RUNNER, ADS_PORT).into()) };
     if let Some(folder) = file.parent() {

@@ -82,6 +82,7 @@ impl Envoy {
             pod: gateway(row),
             namespace: GATEWAYS.into(),
             domain: "cluster.local".into(),
+            modules: Default::default(),
         };
         let locality = Some((ZONE.0.into(), ZONE.1.into()));
         let mut bootstrap = build(&Bootstrap { node, locality, control_plane: ControlPlane::Local(ads) });

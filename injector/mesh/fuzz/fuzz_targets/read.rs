@@ -12,12 +12,12 @@ use weir_mesh::snapshot;
 
 fuzz_target!(|text: &str| {
     let read = object::read(&[SourceFile { path: "f.yaml".into(), text: text.into() }]);
-    let options = Options { domain: "cluster.local".into(), modules: BTreeMap::new(), marked: true };
+    let options = Options { domain: "cluster.local".into(), modules: BTreeMap::new(), marked: true, pulls: Default::default() };
     let (mesh, _) = mesh::build(&Objects::default().update(read), &options);
     for workload in &mesh.workloads {
         let (pod, namespace) = (workload.name.clone(), workload.namespace.clone());
         for role in [Role::Sidecar, Role::Router] {
-            let node = Node { role, ip: workload.address, pod: pod.clone(), namespace: namespace.clone(), domain: "cluster.local".into() };
+            let node = Node { role, ip: workload.address, pod: pod.clone(), namespace: namespace.clone(), domain: "cluster.local".into(), modules: Default::default() };
             snapshot::build(&mesh, &node);
         }
     }

@@ -5,6 +5,7 @@ pub mod host;
 pub mod plugin;
 pub mod policy;
 pub(crate) mod priority;
+pub mod pull;
 pub mod rule;
 pub mod service;
 pub mod virtual_service;
@@ -14,6 +15,7 @@ use crate::finding::Finding;
 use crate::object::gateway::Gateway;
 use crate::object::{Kind, Objects};
 use plugin::Plugin;
+pub use pull::Pulls;
 use rule::Rule;
 use service::Service;
 use std::collections::BTreeMap;
@@ -33,15 +35,35 @@ pub struct Options {
     pub modules: BTreeMap<String, Module>,
     /// Whether proxies mark their own connections ([`crate::bootstrap::PROXY_MARK`]), where they have no uid of their own to be told by.
     pub marked: bool,
+    /// The modules that are pulled for WasmPlugins.
+    pub pulls: Pulls,
 }
 
-/// A module of this release.
+/// Where proxies find a filter's module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Module {
-    /// Where the proxies read it.
-    pub file: PathBuf,
-    /// The file's digest in hexadecimal digits; none where it is not known.
-    pub sha256: Option<String>,
+pub enum Module {
+    /// In a file that every proxy can read.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// The file's digest in hexadecimal digits; none where it is not known.
+        sha256: Option<String>,
+    },
+    /// In a file named by its digest ([`crate::bootstrap::module`]) where the proxy has it; the others get it from the control plane.
+    Served {
+        /// Its digest in hexadecimal digits.
+        sha256: String,
+    },
+}
+
+impl Module {
+    /// Its digest in hexadecimal digits, where it is known.
+    pub fn sha256(&self) -> Option<&str> {
+        match self {
+            Module::File { sha256, .. } => sha256.as_deref(),
+            Module::Served { sha256 } => Some(sha256),
+        }
+    }
 }
 
 /// The whole mesh. All names of hosts are full names.

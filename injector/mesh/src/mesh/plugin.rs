@@ -2,13 +2,12 @@
 
 use super::service::subset_of;
 use super::workload::Workload;
-use super::{Options, ROOT_NAMESPACE};
+use super::{Module, Options, ROOT_NAMESPACE, pull};
 use crate::finding::{Finding, Severity};
 use crate::object::wasm_plugin::{FailStrategy, Mode, Phase, WasmPlugin};
 use crate::object::{Kind, Object, Objects};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use weir_policy::{canary, locality};
 
 /// The name of the canary filter's module.
@@ -33,8 +32,8 @@ pub struct Plugin {
     pub client: bool,
     /// Whether it concerns requests that the workload gets.
     pub server: bool,
-    /// The module, as a file that the proxies can read.
-    pub module: PathBuf,
+    /// Its code.
+    pub module: Module,
     /// What runs.
     pub filter: Filter,
     /// The user's object.
@@ -97,9 +96,13 @@ pub(super) fn build(objects: &Objects, options: &Options, findings: &mut Vec<Fin
     let mut plugins = Vec::new();
     for object in objects.iter() {
         if let Kind::WasmPlugin(plugin) = &object.kind {
-            match resolve(object, plugin, options) {
-                Ok(plugin) => plugins.push((object.meta.creation_timestamp.clone(), plugin)),
-                Err((severity, field, message)) => findings.push(object.finding(severity, None, field, message)),
+            let (module, fault) = module(object, plugin, options);
+            if let Some((severity, field, message)) = fault {
+                let effect = if module.is_some() { "the module that was there stays in force" } else { "the plugin has no effect" };
+                findings.push(object.finding(severity, None, field, format!("{message}; {effect}")));
+            }
+            if let Some(module) = module {
+                plugins.push((object.meta.creation_timestamp.clone(), resolve(object, plugin, module)));
             }
         }
     }
@@ -114,14 +117,12 @@ pub(super) fn build(objects: &Objects, options: &Options, findings: &mut Vec<Fin
 /// Why a plugin has no effect: how bad that is, in which field, and what to do.
 type Fault = (Severity, &'static str, String);
 
-fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Plugin, Fault> {
-    let name = module_name(&plugin.url);
+fn resolve(object: &Object, plugin: &WasmPlugin, module: Module) -> Plugin {
     let own = own_policy(plugin).and_then(Result::ok);
-    let module = module(name, own.is_some(), plugin, options)?;
     let modes: Vec<Mode> = plugin.matches.iter().map(|selector| selector.mode).collect();
     let concerns =
         |mode: Mode| modes.is_empty() || modes.iter().any(|own| *own == mode || matches!(own, Mode::ClientAndServer | Mode::Undefined));
-    Ok(Plugin {
+    Plugin {
         namespace: object.key.namespace.clone(),
         name: object.key.name.clone(),
         selector: plugin.selector.clone().unwrap_or_default().match_labels,
@@ -137,24 +138,39 @@ fn resolve(object: &Object, plugin: &WasmPlugin, options: &Options) -> Result<Pl
             fail: plugin.fail_strategy,
         }),
         object: object.key.to_string(),
-    })
+    }
 }
 
-/// The file of a plugin's module.
-fn module(name: &str, is_own: bool, plugin: &WasmPlugin, options: &Options) -> Result<PathBuf, Fault> {
-    let without_effect = |message: String| (Severity::Warning, "spec.url", message);
-    if !is_own {
-        let path = plugin.url.strip_prefix("file://").map(PathBuf::from);
-        return path.ok_or_else(|| without_effect("Weir reads modules from file:// only; the plugin has no effect".into()));
+/// A plugin's module, and what is wrong.
+fn module(object: &Object, plugin: &WasmPlugin, options: &Options) -> (Option<Module>, Option<Fault>) {
+    let warning = |message: String| Some((Severity::Warning, "spec.url", message));
+    if own_policy(plugin).and_then(Result::ok).is_some() {
+        return match own_module(plugin, options) {
+            Ok(module) => (Some(module), None),
+            Err(fault) => (None, Some(fault)),
+        };
     }
-    let missing = || without_effect(format!("the module {name} is missing, so the plugin has no effect: run `make wasm`"));
-    let module = options.modules.get(name).ok_or_else(missing)?;
-    match &module.sha256 {
-        Some(sha256) if !plugin.sha256.is_empty() && !is_image(&plugin.url) && !plugin.sha256.eq_ignore_ascii_case(sha256) => {
-            let message = format!("the module {name} has the digest {sha256}, not {}, so the plugin has no effect", plugin.sha256);
-            Err((Severity::Error, "spec.sha256", message))
+    if let Some(path) = plugin.url.strip_prefix("file://") {
+        return (Some(Module::File { path: path.into(), sha256: None }), None);
+    }
+    match pull::source(object) {
+        None => (None, warning(format!("{:?} is no url of a module: expected oci://, https://, http:// or file://", plugin.url))),
+        Some(source) => {
+            let (module, problem) = options.pulls.module(object, &source);
+            (module, problem.map(|(severity, message)| (severity, "spec.url", message)))
         }
-        _ => Ok(module.file.clone()),
+    }
+}
+
+fn own_module(plugin: &WasmPlugin, options: &Options) -> Result<Module, Fault> {
+    let name = module_name(&plugin.url);
+    let missing = || (Severity::Warning, "spec.url", format!("the module {name} is missing: run `make wasm`"));
+    let module = options.modules.get(name).ok_or_else(missing)?;
+    match module.sha256() {
+        Some(sha256) if !plugin.sha256.is_empty() && !is_image(&plugin.url) && !plugin.sha256.eq_ignore_ascii_case(sha256) => {
+            Err((Severity::Error, "spec.sha256", format!("the module {name} has the digest {sha256}, not {}", plugin.sha256)))
+        }
+        _ => Ok(module.clone()),
     }
 }
 

@@ -12,6 +12,8 @@ pub struct WasmPlugin {
     pub selector: Option<Selector>,
     pub url: String,
     pub sha256: String,
+    pub image_pull_policy: PullPolicy,
+    pub image_pull_secret: String,
     pub phase: Phase,
     pub priority: Option<i32>,
     pub plugin_name: String,
@@ -27,6 +29,16 @@ pub struct WasmPlugin {
 #[serde(rename_all = "camelCase", default)]
 pub struct Selector {
     pub match_labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum PullPolicy {
+    #[default]
+    #[serde(rename = "UNSPECIFIED_POLICY")]
+    Unspecified,
+    IfNotPresent,
+    Always,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]

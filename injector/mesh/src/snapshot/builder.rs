@@ -6,9 +6,10 @@
 
 use super::memo::Memo;
 use super::{Resource, Resources, Snapshot, Type, put};
-use crate::mesh::Mesh;
+use crate::mesh::plugin::Plugin;
 use crate::mesh::policy::Policies;
 use crate::mesh::workload::{Locality, Workload};
+use crate::mesh::{Mesh, Module};
 use crate::node::{Node, Role};
 use crate::xds::lookup::{Target, View};
 use crate::xds::{cluster, endpoint, extension, http, inbound, listener, virtual_host};
@@ -74,7 +75,18 @@ struct TargetKey {
 #[derive(Debug)]
 struct Selected {
     policies: Arc<Policies>,
-    resources: Vec<Arc<Resource>>,
+    filters: Vec<Filter>,
+}
+
+/// A filter's resource.
+#[derive(Debug)]
+struct Filter {
+    /// Its module, if proxies may lack that: then the resource is another for those.
+    sha256: Option<String>,
+    /// For a proxy that has the module.
+    near: Arc<Resource>,
+    /// For one that lacks it.
+    far: Arc<Resource>,
 }
 
 /// What nodes of one [`ViewKey`] are told alike.
@@ -113,8 +125,9 @@ pub(super) fn snapshot(mesh: &Mesh, known: &Known, node: &Node) -> Snapshot {
     for resource in known.places.get(place, || Arc::new(local(&view, &common))).iter() {
         put(&mut resources, Type::ClusterLoadAssignment, resource.clone());
     }
-    for resource in &selected.resources {
-        put(&mut resources, Type::ExtensionConfig, resource.clone());
+    for Filter { sha256, near, far } in &selected.filters {
+        let has = sha256.as_ref().is_none_or(|sha256| node.modules.contains(sha256));
+        put(&mut resources, Type::ExtensionConfig, if has { near.clone() } else { far.clone() });
     }
     if node.role == Role::Sidecar {
         own(&view, &mut resources);
@@ -144,11 +157,19 @@ fn policy_key(view: &ViewKey, workload: &Workload) -> PolicyKey {
 fn selected(mesh: &Mesh, workload: &Workload) -> Selected {
     let policies = Policies::of(mesh, workload);
     let filters = policies.client.iter().chain(&policies.server);
-    let resource = |plugin: &crate::mesh::plugin::Plugin, config: &str| {
-        Resource::new(&plugin.resource_name(), &extension::build(plugin, config), [plugin.object.clone()])
-    };
-    let resources = filters.map(|(plugin, config)| resource(plugin, config)).collect();
-    Selected { policies: Arc::new(policies), resources }
+    let filters = filters.map(|(plugin, config)| filter(plugin, config)).collect();
+    Selected { policies: Arc::new(policies), filters }
+}
+
+fn filter(plugin: &Plugin, config: &str) -> Filter {
+    let resource = |has| Resource::of(&plugin.resource_name(), &extension::build(plugin, config, has), [plugin.object.clone()]);
+    let near = Arc::new(resource(true));
+    match &plugin.module {
+        Module::File { .. } => Filter { sha256: None, far: near.clone(), near },
+        Module::Served { sha256 } => {
+            Filter { sha256: Some(sha256.clone()), near, far: Arc::new(Resource { fetches: true, ..resource(false) }) }
+        }
+    }
 }
 
 /// What is told alike: clusters, outbound listeners, routes, and the endpoints that are the same from everywhere.

@@ -7,6 +7,7 @@ pub use builder::Builder;
 
 use crate::mesh::Mesh;
 use crate::node::Node;
+use crate::xds::extension;
 use builder::Known;
 use bytes::Bytes;
 use prost::Message;
@@ -64,6 +65,8 @@ pub struct Resource {
     pub body: Bytes,
     /// The user's objects that the resource was made from, such as `VirtualService shop/reviews`: for the message of a NACK.
     pub objects: Vec<String>,
+    /// Whether it is a filter whose module the proxy gets from the control plane.
+    pub fetches: bool,
 }
 
 /// Resources by type and name.
@@ -84,9 +87,22 @@ pub fn build(mesh: &Mesh, node: &Node) -> Snapshot {
 
 impl Resource {
     fn new(name: &str, message: &impl Message, objects: impl IntoIterator<Item = String>) -> Arc<Resource> {
+        Arc::new(Resource::of(name, message, objects))
+    }
+
+    fn of(name: &str, message: &impl Message, objects: impl IntoIterator<Item = String>) -> Resource {
         let body = Bytes::from(message.encode_to_vec());
         let version = format!("{:016x}", xxh3_64(&body));
-        Arc::new(Resource { name: name.into(), version, body, objects: objects.into_iter().collect() })
+        Resource { name: name.into(), version, body, objects: objects.into_iter().collect(), fetches: false }
+    }
+
+    /// The same for a proxy that runs an earlier state of the filter, in bytes that each attempt makes anew: until the proxy has the module
+    /// it rejects this and keeps the earlier state. Of a resource that fetches nothing it is that resource.
+    pub fn update(self: &Arc<Resource>, attempt: u64) -> Arc<Resource> {
+        match self.fetches.then(|| extension::update(&self.body, attempt)).flatten() {
+            Some(message) => Arc::new(Resource { body: message.encode_to_vec().into(), ..(**self).clone() }),
+            None => self.clone(),
+        }
     }
 }
 

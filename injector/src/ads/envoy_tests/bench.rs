@@ -5,6 +5,8 @@ use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::ads::status::{State, TypeStatus};
 use crate::listen;
+use crate::modules::store::Store;
+use crate::serve::proxies::Proxies;
 use crate::world::World;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
@@ -38,6 +40,8 @@ pub struct Bench {
     plan: Plan,
     server: Option<Server>,
     nodes: Nodes,
+    /// What the control plane serves besides.
+    pub modules: Store,
     envoy: Child,
     folder: tempfile::TempDir,
     client: Client<HttpConnector, Empty<Bytes>>,
@@ -51,12 +55,13 @@ struct Server {
 }
 
 impl Server {
-    async fn start(address: SocketAddr, world: Arc<World>, nodes: Nodes) -> Server {
+    async fn start(address: SocketAddr, world: Arc<World>, nodes: Nodes, modules: Store) -> Server {
         let (publish, world) = watch::channel(world);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listening = runtime.spawn(listen::tcp(address)).await.unwrap().unwrap();
         let address = listening.local_addr().unwrap();
-        runtime.spawn(listen::serve_tcp(listening, Ads { world, nodes, tokens: None }, listen::never()));
+        let proxies = Proxies { ads: Ads { world, nodes, tokens: None }, modules };
+        runtime.spawn(listen::serve_tcp(listening, proxies, listen::never()));
         Server { publish, address, runtime }
     }
 }
@@ -76,11 +81,16 @@ impl Drop for Bench {
 impl Bench {
     /// Starts with one cluster `c0`, which the route names; `adjust` changes that.
     pub async fn start(protocol: ApiType, adjust: impl FnOnce(&mut Plan)) -> Bench {
+        Bench::with(protocol, Store::default(), adjust).await
+    }
+
+    /// The same, and these modules are served.
+    pub async fn with(protocol: ApiType, modules: Store, adjust: impl FnOnce(&mut Plan)) -> Bench {
         let upstream = upstream().await;
-        let mut plan = Plan { clusters: vec![("c0".into(), 1)], route: "c0".into(), upstream, protocol, filtered: false, filter: None };
+        let mut plan = Plan { clusters: vec![("c0".into(), 1)], route: "c0".into(), upstream, protocol, filters: vec![] };
         adjust(&mut plan);
         let nodes = Nodes::default();
-        let server = Server::start(([127, 0, 0, 1], 0).into(), plan.world(), nodes.clone()).await;
+        let server = Server::start(([127, 0, 0, 1], 0).into(), plan.world(), nodes.clone(), modules.clone()).await;
         let folder = tempfile::tempdir().unwrap();
         let bootstrap = folder.path().join("bootstrap.json");
         std::fs::write(&bootstrap, plan.bootstrap(server.address).to_string()).unwrap();
@@ -94,7 +104,7 @@ impl Bench {
             .spawn()
             .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Bench { plan, server: Some(server), nodes, envoy, folder, client }
+        Bench { plan, server: Some(server), nodes, modules, envoy, folder, client }
     }
 
     /// Changes what the Envoy is to have.
@@ -114,7 +124,7 @@ impl Bench {
 
     /// Starts the control plane again.
     pub async fn start_server(&mut self, address: SocketAddr) {
-        self.server = Some(Server::start(address, self.plan.world(), self.nodes.clone()).await);
+        self.server = Some(Server::start(address, self.plan.world(), self.nodes.clone(), self.modules.clone()).await);
     }
 
     /// Status and body, if there is an answer.
@@ -124,6 +134,16 @@ impl Bench {
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.ok()?.to_bytes();
         Some((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// The header `x-module` of an answer, empty if it has none.
+    pub async fn module(&self) -> Option<String> {
+        let listeners = self.admin("/listeners").await?;
+        let address = listeners.lines().find_map(|line| line.strip_prefix("l::"))?;
+        let response = self.client.request(Request::get(format!("http://{address}/")).body(Empty::new()).unwrap()).await.ok()?;
+        let told = response.headers().get("x-module").map(|it| it.to_str().unwrap().to_string()).unwrap_or_default();
+        drop(response.into_body().collect().await);
+        Some(told)
     }
 
     pub async fn admin(&self, path: &str) -> Option<String> {
@@ -158,7 +178,7 @@ impl Bench {
         let clusters = self.admin("/clusters").await?;
         let mut names: Vec<_> = clusters.lines().filter_map(|line| line.split_once("::")).map(|(name, _)| name.to_string()).collect();
         names.dedup();
-        names.retain(|name| name != "ads");
+        names.retain(|name| name != "weir");
         names.sort();
         Some(names)
     }
@@ -171,7 +191,7 @@ impl Bench {
 
 /// Polls until there is an answer.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(40);
     while Instant::now() < end {
         if let Some(answer) = ask().await {
             return answer;

@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::config::rbac::v3::rbac::Action;
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
 use prost::{Message, Name};
@@ -35,10 +36,8 @@ pub struct Plan {
     pub upstream: SocketAddr,
     /// Delta or state of the world.
     pub protocol: ApiType,
-    /// Whether the listener has a filter by ECDS.
-    pub filtered: bool,
-    /// That filter, if it exists.
-    pub filter: Option<Any>,
+    /// The listener's filters by ECDS, those that exist with their configuration.
+    pub filters: Vec<(&'static str, Option<Resource>)>,
 }
 
 fn any<M: Message + Name>(message: &M) -> Any {
@@ -61,6 +60,13 @@ fn address(address: SocketAddr) -> Option<core::Address> {
         ..Default::default()
     };
     Some(core::Address { address: Some(core::address::Address::SocketAddress(socket)) })
+}
+
+/// A filter's resource.
+pub fn extension(name: &str, filter: Any) -> Resource {
+    let body = core::TypedExtensionConfig { name: name.into(), typed_config: Some(filter) }.encode_to_vec();
+    let version = sha2::Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    Resource { name: name.into(), version, body: body.into(), objects: vec![format!("Test {name}")], fetches: false }
 }
 
 /// A filter that lets everything pass: it denies what a rule names, and there is none.
@@ -94,14 +100,14 @@ impl Plan {
             "admin": {"address": socket(([127, 0, 0, 1], 0).into())},
             "dynamic_resources": {
                 "cds_config": source, "lds_config": source,
-                "ads_config": {"api_type": api_type, "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "ads",
+                "ads_config": {"api_type": api_type, "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "weir",
                     "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"}}}}]}},
             "static_resources": {"clusters": [{
-                "name": "ads", "type": "STATIC", "connect_timeout": "1s",
+                "name": "weir", "type": "STATIC", "connect_timeout": "1s",
                 "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                     "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                     "explicit_http_config": {"http2_protocol_options": {}}}},
-                "load_assignment": {"cluster_name": "ads", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(ads)}}]}]}}]}
+                "load_assignment": {"cluster_name": "weir", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(ads)}}]}]}}]}
         })
     }
 
@@ -109,7 +115,8 @@ impl Plan {
         let mut snapshot = Snapshot::default();
         let mut add = |kind: Type, name: &str, body: Vec<u8>| {
             let version = sha2::Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-            let resource = Resource { name: name.to_string(), version, body: body.into(), objects: vec![format!("Test {name}")] };
+            let resource =
+                Resource { name: name.to_string(), version, body: body.into(), objects: vec![format!("Test {name}")], fetches: false };
             snapshot.resources.entry(kind).or_default().insert(name.to_string(), Arc::new(resource));
         };
         for (name, timeout) in &self.clusters {
@@ -120,9 +127,8 @@ impl Plan {
         if !self.route.is_empty() {
             add(Type::RouteConfiguration, "r", routes(&self.route).encode_to_vec());
         }
-        if let Some(filter) = &self.filter {
-            let config = core::TypedExtensionConfig { name: "f".into(), typed_config: Some(filter.clone()) };
-            add(Type::ExtensionConfig, "f", config.encode_to_vec());
+        for resource in self.filters.iter().filter_map(|(_, resource)| resource.clone()) {
+            snapshot.resources.entry(Type::ExtensionConfig).or_default().insert(resource.name.clone(), Arc::new(resource));
         }
         snapshot
     }
@@ -131,14 +137,12 @@ impl Plan {
         let discovery = core::ExtensionConfigSource {
             config_source: ads(),
             default_config: Some(passing()),
-            type_urls: vec![Rbac::type_url()],
+            type_urls: vec![Rbac::type_url(), Wasm::type_url()],
             ..Default::default()
         };
         let filter = |name: &str, config| hcm::HttpFilter { name: name.into(), config_type: Some(config), ..Default::default() };
-        let mut http_filters = vec![];
-        if self.filtered {
-            http_filters.push(filter("f", hcm::http_filter::ConfigType::ConfigDiscovery(discovery)));
-        }
+        let discovered = |(name, _): &(&str, _)| filter(name, hcm::http_filter::ConfigType::ConfigDiscovery(discovery.clone()));
+        let mut http_filters: Vec<_> = self.filters.iter().map(discovered).collect();
         http_filters.push(filter("envoy.filters.http.router", hcm::http_filter::ConfigType::TypedConfig(any(&Router::default()))));
         let rds = hcm::Rds { config_source: ads(), route_config_name: "r".into() };
         let manager = hcm::HttpConnectionManager {

@@ -51,7 +51,8 @@ fn snapshot(world: &World) -> Arc<Snapshot> {
         for (kind, version) in Type::ALL.into_iter().zip(versions) {
             let Some(version) = version else { continue };
             let name = format!("n{number}");
-            let resource = Resource { name: name.clone(), version: version.to_string(), body: Bytes::new(), objects: vec![] };
+            let resource =
+                Resource { name: name.clone(), version: version.to_string(), body: Bytes::new(), objects: vec![], fetches: false };
             snapshot.resources.entry(kind).or_default().insert(name, Arc::new(resource));
         }
     }

@@ -1,5 +1,6 @@
 //! One behaviour of the protocol each.
 
+use super::super::status::State;
 use super::*;
 use Type::{Cluster, ClusterLoadAssignment as Endpoints, ExtensionConfig as Filter, Listener, RouteConfiguration as Route};
 
@@ -10,7 +11,14 @@ fn snapshot(resources: &[(Type, &str)]) -> Arc<Snapshot> {
         let parse = |text: &str| {
             let (name, version) = text.split_once('=').unwrap();
             let objects = vec![format!("Object of {name}")];
-            (name.to_string(), Arc::new(Resource { name: name.into(), version: version.into(), body: Default::default(), objects }))
+            let resource = Resource {
+                name: name.into(),
+                version: version.into(),
+                body: Default::default(),
+                objects,
+                fetches: name.starts_with("fetched"),
+            };
+            (name.to_string(), Arc::new(resource))
         };
         snapshot.resources.insert(*kind, names.split_whitespace().map(parse).collect());
     }
@@ -253,4 +261,47 @@ fn a_filter_that_arrived_after_the_node_asked_anew_and_is_no_more_is_taken_back(
     stream.request(unsubscribe(Filter, "f"));
     assert_eq!(stream.request(ask(Filter, &["f"])), Outcome::default());
     assert_eq!(shown(&stream.request(ack(&late[0])).pushes), ["ECDS -f"]);
+}
+
+#[test]
+fn a_filter_whose_module_is_fetched_is_sent_again_ever_more_seldom_until_it_is_taken() {
+    let first = snapshot(&[(Filter, "fetched=1 other=1")]);
+    let mut stream = settled(&first, &[ask(Filter, &["fetched", "other"])]);
+    assert_eq!(stream.asks_again(), None);
+    let mut pushes = stream.update(snapshot(&[(Filter, "fetched=2 other=1")]));
+    assert_eq!(shown(&pushes), ["ECDS +fetched=2"]);
+    let state = |stream: &Stream| (stream.status()[&Filter].state, stream.status()[&Filter].rejected.len());
+    for (seconds, told) in [(0.5, (State::Stale, 0)), (1.0, (State::Nacked, 1)), (2.0, (State::Nacked, 1)), (4.0, (State::Nacked, 1))] {
+        assert_eq!(stream.asks_again(), None, "it has not answered yet");
+        let outcome = stream.request(nack(&pushes[0], "no code"));
+        assert_eq!((outcome.pushes, outcome.rejections.len()), (vec![], told.1), "the first time it begins to fetch");
+        assert_eq!((stream.asks_again(), state(&stream)), (Some(Duration::from_secs_f64(seconds)), told));
+        pushes = stream.ask_again();
+        assert_eq!(shown(&pushes), ["ECDS +fetched=2"]);
+    }
+    stream.request(ack(&pushes[0]));
+    assert_eq!((stream.asks_again(), state(&stream)), (None, (State::Synced, 0)));
+}
+
+#[test]
+fn a_filter_that_is_replaced_or_no_longer_wanted_is_not_sent_again() {
+    let first = snapshot(&[(Filter, "fetched=1")]);
+    let rejected = || {
+        let mut stream = settled(&first, &[ask(Filter, &["fetched"])]);
+        let pushes = stream.update(snapshot(&[(Filter, "fetched=2")]));
+        stream.request(nack(&pushes[0], "no code"));
+        assert!(stream.asks_again().is_some());
+        stream
+    };
+    let mut stream = rejected();
+    let pushes = stream.update(snapshot(&[(Filter, "fetched=3")]));
+    assert_eq!((shown(&pushes), stream.asks_again()), (vec!["ECDS +fetched=3".to_string()], None));
+    stream.request(nack(&pushes[0], "no code"));
+    assert_eq!(stream.asks_again(), Some(Duration::from_millis(500)), "another one begins anew");
+    let mut stream = rejected();
+    stream.update(snapshot(&[]));
+    assert_eq!(stream.asks_again(), None);
+    let mut stream = rejected();
+    stream.request(unsubscribe(Filter, "fetched"));
+    assert_eq!(stream.asks_again(), None);
 }

@@ -41,9 +41,14 @@ fn wasm_plugin(spec: &WasmPlugin, problems: &mut Problems) {
         let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
         problems.error(&field, &error.expected);
     }
-    if !spec.sha256.is_empty() && (own.is_none() || plugin::is_image(&spec.url)) {
-        let message = "Weir checks the digest of its own modules alone, not of others nor of images; it has no effect";
+    let unchecked = if own.is_some() { plugin::is_image(&spec.url) } else { spec.url.starts_with("file://") };
+    if !spec.sha256.is_empty() && unchecked {
+        let message = "Weir checks the digest of what it pulls, and of its own modules; of a file of yours, and of an image of its own modules, it has no effect";
         problems.add(Severity::Warning, "spec.sha256", message.into());
+    }
+    if !spec.image_pull_secret.is_empty() {
+        let message = "Weir may not read Secrets, so the image is pulled without credentials; the field has no effect";
+        problems.add(Severity::Warning, "spec.imagePullSecret", message.into());
     }
 }
 
