@@ -36,7 +36,7 @@ fn the_users_first_day() {
 }
 
 #[test]
-fn calls_stay_in_their_zone() {
+fn calls_stay_in_their_zone_and_leave_it_when_its_node_is_drained() {
     run(async |cluster| {
         let namespace = cluster.namespace("locality")?;
         cluster.apply("deploy/demos/locality/apps.yaml")?;
@@ -44,6 +44,21 @@ fn calls_stay_in_their_zone() {
         cluster.apply("deploy/demos/locality/traffic.yaml")?;
         cluster.apply("deploy/demos/locality/weir.yaml")?;
         cluster.answers("http://locality.localhost/").await?;
+        locality::stays(cluster).await?.check();
+        // As when its node is drained: the pod's successor comes up elsewhere, and the successor of that one at home again.
+        cluster.kubectl(&["cordon", "node-a"])?;
+        let delete = |chosen: &[&str]| {
+            let pods = cluster.kubectl(&[&["get", "pods", "-n", "locality", "-l", "app=order-history", "-o", "name"], chosen].concat())?;
+            cluster.kubectl(&["delete", "-n", "locality", "--wait=false", pods.lines().next_back().context("a pod")?]).map(drop)
+        };
+        let gone = || delete(&["--field-selector=spec.nodeName=node-a"]);
+        let back = || {
+            cluster.kubectl(&["uncordon", "node-a"])?;
+            delete(&["--sort-by=.metadata.creationTimestamp"])
+        };
+        let figure = locality::leaves_and_returns(cluster, "its node drained", gone, back).await;
+        cluster.kubectl(&["uncordon", "node-a"])?;
+        figure?.check();
         locality::stays(cluster).await?.check();
         Ok(())
     });
