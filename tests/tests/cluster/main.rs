@@ -1,10 +1,12 @@
 //! A real Kubernetes cluster of three zones, with Weir in it: what its users do, and what they see.
 
+mod commands;
 mod faults;
 mod installation;
 mod rollouts;
 
 use anyhow::{Context, Result, ensure};
+use commands::Plugin;
 use std::time::Duration;
 use weir_sample::load::{Config, Load};
 use weir_tests::cluster::{self, Cluster};
@@ -29,6 +31,8 @@ fn the_users_first_day() {
         }
         cluster.apply("deploy/demos/bookinfo/traffic.yaml")?;
         cluster.answers("http://books.example/productpage").await?;
+        let found = Plugin::new(cluster)?.text("analyze")?;
+        ensure!(found.is_empty(), "{found}");
         bookinfo::pages(cluster).await?.check();
         bookinfo::reviews(cluster).await?.check();
         Ok(())
