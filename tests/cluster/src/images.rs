@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Weir's image, as the chart names it.
 pub const WEIR: &str = concat!("docker.io/library/weir:", env!("CARGO_PKG_VERSION"));
+/// The same content as another build, to upgrade to.
+pub const NEXT: &str = "docker.io/library/weir:next";
 /// The image of the demos.
 pub const SAMPLE: &str = "docker.io/library/weir-sample:latest";
 /// Envoy, as the chart names it.
@@ -19,7 +21,7 @@ pub fn all(built: &Path, envoy: &Path) -> Result<Vec<Image>> {
     let modules = built.parent().context("a folder above the programs")?.join("modules");
     weir.extend(["weir-canary.wasm", "weir-locality.wasm"].map(|name| (format!("/usr/local/modules/{name}").into(), modules.join(name))));
     let images = [
-        image(WEIR, weir, &["/usr/local/bin/weir"], nobody),
+        Image { names: [WEIR, NEXT].map(String::from).into(), ..image(WEIR, weir, &["/usr/local/bin/weir"], nobody) },
         image(SAMPLE, vec![program("weir-sample")], &["/usr/local/bin/weir-sample"], nobody),
         // The official image has a shell, which a proxy that drains needs, and starts with Envoy's name.
         image(

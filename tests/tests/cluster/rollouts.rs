@@ -68,11 +68,7 @@ fn arrived(cluster: &Cluster) -> Result<[u64; 2]> {
         let pods = cluster.get(&["pods", "-n", "rollouts", "-l", &format!("rollouts-pod-template-hash={hash}")])?;
         for pod in pods["items"].as_array().into_iter().flatten() {
             let name = pod["metadata"]["name"].as_str().context("a pod's name")?;
-            let stats =
-                cluster.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/rollouts/pods/{name}:15090/proxy/stats/prometheus")])?;
-            let counter = |line: &&str| line.starts_with("envoy_cluster_upstream_rq_total{") && line.contains("inbound|8080||");
-            let value = stats.lines().find(counter).and_then(|line| line.split_whitespace().next_back());
-            *count += value.with_context(|| format!("no counter of {name}:\n{stats}"))?.parse::<u64>()?;
+            *count += cluster.arrived("rollouts", name)?;
         }
     }
     Ok(arrived)
