@@ -1,6 +1,6 @@
 //! A Kubernetes cluster with Weir in it, shared by the tests of one program.
 
-use crate::tools::{Process, envoy, processes_with, project, texts, wait_for, weir};
+use crate::tools::{Process, envoy, processes, processes_with, project, texts, wait_for, weir};
 use crate::{Mesh, able};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, kill_process};
@@ -151,7 +151,8 @@ impl Cluster {
         Ok(if output.status.success() { Ok(out + &errors) } else { Err(errors) })
     }
 
-    fn kubectl_with(&self, args: &[&str], input: &str) -> Result<()> {
+    /// Runs kubectl, which must succeed, on a text.
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Result<()> {
         let output = self.kubectl_output(args, input)?;
         ensure!(output.status.success(), "kubectl {args:?}: {}", texts(&output).1);
         Ok(())
@@ -171,13 +172,46 @@ impl Cluster {
         Ok(Namespace { cluster: self, name: name.into() })
     }
 
+    /// How many requests a pod's Envoy has passed to its app's port 8080.
+    pub fn arrived(&self, namespace: &str, pod: &str) -> Result<u64> {
+        let stats = self.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{namespace}/pods/{pod}:15090/proxy/stats/prometheus")])?;
+        let counter = |line: &&str| line.starts_with("envoy_cluster_upstream_rq_total{") && line.contains("inbound|8080||");
+        let value = stats.lines().find(counter).and_then(|line| line.split_whitespace().next_back());
+        Ok(value.with_context(|| format!("no counter of {pod}:\n{stats}"))?.parse()?)
+    }
+
     /// Sends a signal to a process that the cluster consists of, such as kube-apiserver.
     pub fn signal(&self, program: &str, signal: Signal) -> Result<()> {
-        let own = self.own.as_ref().context("only a cluster of the tests' own has processes here")?;
-        let dir = own.dir.0.display().to_string();
         let is_it = |process: &Process| process.arguments.first().is_some_and(|own| own.ends_with(&format!("/{program}")));
-        let found = processes_with(&dir).into_iter().find(is_it).with_context(|| format!("the process of {program}"))?;
+        let found = self.processes()?.into_iter().find(is_it).with_context(|| format!("the process of {program}"))?;
         Ok(kill_process(found.pid, signal)?)
+    }
+
+    /// Kills a pod's Envoy.
+    pub fn kill_envoy(&self, namespace: &str, pod: &str) -> Result<()> {
+        let pod = self.get(&["pod", pod, "-n", namespace])?;
+        let mut containers = pod["status"]["initContainerStatuses"].as_array().into_iter().flatten();
+        let proxy = containers.find(|container| container["name"] == "istio-proxy").context("a proxy")?;
+        let id = proxy["containerID"].as_str().and_then(|id| id.strip_prefix("containerd://")).context("its container's id")?;
+        let is_it = |process: &Process| {
+            process.arguments.first().is_some_and(|program| program.ends_with("envoy")) && process.read("cgroup").contains(id)
+        };
+        let found = processes().into_iter().find(is_it).context("the process of Envoy")?;
+        Ok(kill_process(found.pid, Signal::KILL)?)
+    }
+
+    /// Pulls a node's network plug, or puts it in again.
+    pub fn plug(&self, node: &str, into: bool) -> Result<()> {
+        let is_it = |process: &Process| process.arguments.get(1).is_some_and(|role| role == "machine");
+        let machine = self.processes()?.into_iter().find(is_it).context("the process whose network the nodes are plugged into")?;
+        let state = if into { "up" } else { "down" };
+        let pid = machine.pid.as_raw_nonzero();
+        weir_cluster::command::line(&format!("nsenter --target {pid} --net ip link set {node} {state}")).map(drop)
+    }
+
+    fn processes(&self) -> Result<Vec<Process>> {
+        let own = self.own.as_ref().context("only a cluster of the tests' own has processes here")?;
+        Ok(processes_with(&own.dir.0.display().to_string()))
     }
 
     /// Brings Argo Rollouts' controller, by the manifest of its release.

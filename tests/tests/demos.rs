@@ -33,7 +33,7 @@ fn calls_stay_in_their_zone_leave_one_that_fails_and_come_back() {
         let mesh = Up::start(&["deploy/demos/locality"])?;
         let mut figures = vec![locality::stays(&mesh).await?, locality::spoofed_header(&mesh).await?];
         for stop in [locality::Stop::App, locality::Stop::PodAtOnce, locality::Stop::PodInOrder] {
-            figures.push(locality::leaves_and_returns(&mesh, stop).await?);
+            figures.push(locality::pod_leaves_and_returns(&mesh, stop).await?);
         }
         Ok(figures)
     });

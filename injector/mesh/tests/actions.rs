@@ -36,7 +36,7 @@ fn retries_are_istios_by_default() {
     assert_eq!(policies[1].retry_on, conditions);
     for policy in policies {
         assert_eq!(policy.num_retries.unwrap().value, 2);
-        assert_eq!(policy.host_selection_retry_max_attempts, 5);
+        assert_eq!(policy.host_selection_retry_max_attempts, 30);
         assert_eq!(policy.retry_host_predicate[0].name, "envoy.retry_host_predicates.previous_hosts");
         assert_eq!((policy.retry_priority, policy.per_try_timeout), (None, None));
     }

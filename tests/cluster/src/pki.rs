@@ -31,6 +31,17 @@ pub fn write(dir: &Dir) -> Result<()> {
     Ok(())
 }
 
+/// A certificate for a server of this name, its key, and its authority, which is a new one: all as PEM.
+pub fn server(name: &str) -> Result<[String; 3]> {
+    let mut params = named("another authority")?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    let mut params = CertificateParams::new([name.into()])?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate()?;
+    Ok([params.signed_by(&key, &authority)?.pem(), key.serialize_pem(), authority.pem()])
+}
+
 fn named(name: &str) -> Result<CertificateParams> {
     let mut params = CertificateParams::new([])?;
     params.distinguished_name.push(DnType::CommonName, name);

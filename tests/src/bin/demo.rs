@@ -81,7 +81,7 @@ async fn demo(args: &Args, all_kept: &Cell<Option<bool>>) -> Result<()> {
     show(locality::stays(&mesh).await?);
     show(locality::spoofed_header(&mesh).await?);
     for stop in [locality::Stop::App, locality::Stop::PodAtOnce, locality::Stop::PodInOrder] {
-        show(locality::leaves_and_returns(&mesh, stop).await?);
+        show(locality::pod_leaves_and_returns(&mesh, stop).await?);
     }
     show(operations::many_edits(&mesh).await?);
     show(operations::bad_policy(&mesh).await?);

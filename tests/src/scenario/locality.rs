@@ -60,10 +60,27 @@ pub enum Stop {
     PodInOrder,
 }
 
-/// order-history of zone a goes under 100 requests/s, and returns.
-pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
+/// A pod of order-history in zone a goes, and returns.
+pub async fn pod_leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
     let pods = mesh.pods("locality", "order-history")?;
     let (pod, _) = pods.iter().find(|(_, zone)| zone == "a").context("a pod in zone a")?;
+    let (gone, stop_args): (&str, &[&str]) = match stop {
+        Stop::App => ("its app alone by SIGKILL", &["-c", "order-history", "--signal", "KILL"]),
+        Stop::PodAtOnce => ("the whole pod by SIGKILL", &["--signal", "KILL"]),
+        Stop::PodInOrder => ("the whole pod by SIGTERM", &[]),
+    };
+    let start_args: &[&str] = if matches!(stop, Stop::App) { &["-c", "order-history"] } else { &[] };
+    let start = || mesh.ask(&[&["start", pod], start_args].concat()).map(drop);
+    leaves_and_returns(mesh, gone, || mesh.ask(&[&["stop", pod], stop_args].concat()).map(drop), start).await
+}
+
+/// order-history of zone a goes under 100 requests/s by `stop`, and returns by `start`.
+pub async fn leaves_and_returns(
+    mesh: &impl Mesh,
+    gone: &str,
+    stop: impl FnOnce() -> Result<()>,
+    start: impl FnOnce() -> Result<()>,
+) -> Result<Figure> {
     let in_zone = |report: &Report| report.values.len() == 1 && report.values.contains_key("a a");
     wait_for("calls in zone a", BACK, async || {
         run(Config { requests: Some(20), ..from_zone(mesh, "a") }).await.ok().filter(in_zone).map(drop)
@@ -78,16 +95,10 @@ pub async fn leaves_and_returns(mesh: &Up, stop: Stop) -> Result<Figure> {
         ..from_zone(mesh, "a")
     })?;
     load_goes_on(&load, 100).await?;
-    let (gone, stop_args): (&str, &[&str]) = match stop {
-        Stop::App => ("its app alone by SIGKILL", &["-c", "order-history", "--signal", "KILL"]),
-        Stop::PodAtOnce => ("the whole pod by SIGKILL", &["--signal", "KILL"]),
-        Stop::PodInOrder => ("the whole pod by SIGTERM", &[]),
-    };
     let stopped = load.elapsed();
-    mesh.ask(&[&["stop", pod], stop_args].concat())?;
+    stop()?;
     load_goes_on(&load, 300).await?;
-    let start_args: &[&str] = if matches!(stop, Stop::App) { &["-c", "order-history"] } else { &[] };
-    mesh.ask(&[&["start", pod], start_args].concat())?;
+    start()?;
     let started = load.elapsed();
     let back = wait_for("zone a to be used again", BACK + Duration::from_secs(10), async || {
         let report = load.report();

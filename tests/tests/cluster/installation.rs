@@ -1,8 +1,12 @@
 //! Weir comes to a cluster of its own, is upgraded, and goes without a trace.
 
 use anyhow::{Result, ensure};
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
+use weir_cluster::pki;
 use weir_tests::able;
 use weir_tests::cluster::{Cluster, SYSTEM};
+use weir_tests::tools::texts;
 
 /// What an installation may bring, by name.
 fn inventory(cluster: &Cluster) -> Result<String> {
@@ -47,6 +51,7 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         let fit = cluster.ask(&["check"])?;
         let version = cluster.ask(&["version"])?;
         ensure!(version.matches(env!("CARGO_PKG_VERSION")).count() >= 2, "client and control plane: {version}");
+        no_admission_fails_while_the_certificate_is_rotated(&cluster)?;
         let upgraded = cluster.ask(&["upgrade", "--wait", "--set", "controlPlane.replicas=1", "--set", "validation.enabled=true"])?;
         let replicas = cluster.get(&["deployment", "weir", "-n", SYSTEM])?["spec"]["replicas"].clone();
         ensure!(replicas == 1, "{upgraded}");
@@ -58,7 +63,66 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         })?;
         let after = inventory(&cluster)?;
         ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-        anyhow::Ok(())
+        helm_tests_its_release(&cluster)
     };
     test().unwrap();
+}
+
+/// A certificate of the user's takes the place of Weir's own, then another of another authority.
+fn no_admission_fails_while_the_certificate_is_rotated(cluster: &Cluster) -> Result<()> {
+    let namespace = cluster.namespace("admitted")?;
+    let certificate = || {
+        let [certificate, key, authority] = pki::server("weir.weir-system.svc")?;
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "webhook", "namespace": SYSTEM}, "type": "kubernetes.io/tls",
+            "stringData": {"tls.crt": certificate, "tls.key": key, "ca.crt": authority},
+        });
+        cluster.apply_text(&secret.to_string())
+    };
+    let admit = || {
+        let args = ["run", "pod", "--image=weir-sample", "-n", &namespace.name, "--dry-run=server", "-o", "yaml"];
+        ensure!(cluster.kubectl(&args)?.contains("istio-proxy"), "it was left without a proxy");
+        Ok(())
+    };
+    let rotate = || {
+        certificate()?;
+        cluster.ask(&["upgrade", "--wait", "--set", "sidecarInjector.certificateSecret=webhook"])?;
+        certificate()?;
+        cluster.wait("both replicas show the new certificate", || {
+            let logs = cluster.kubectl(&["logs", "-n", SYSTEM, "-l", "app=weir", "--tail=-1"])?;
+            Ok((logs.matches("a new certificate is shown").count() == 2).then_some(()))
+        })
+    };
+    let rotated = AtomicBool::new(false);
+    let admitted = std::thread::scope(|scope| {
+        let admissions = scope.spawn(|| {
+            let mut admitted = 0;
+            while !rotated.load(Ordering::Relaxed) {
+                admit()?;
+                admitted += 1;
+            }
+            anyhow::Ok(admitted)
+        });
+        let result = rotate();
+        rotated.store(true, Ordering::Relaxed);
+        let admitted = admissions.join().expect("no panic")?;
+        result.map(|()| admitted)
+    })?;
+    println!("{admitted} pods admitted while the certificate was rotated");
+    // Under the new one alone.
+    admit()
+}
+
+fn helm_tests_its_release(cluster: &Cluster) -> Result<()> {
+    for line in [
+        "install weir deploy/chart -n weir-system --create-namespace --wait --timeout 2m --set ingressGateway.service.type=ClusterIP",
+        "test weir -n weir-system --timeout 1m",
+        "uninstall weir -n weir-system --wait",
+    ] {
+        let output = cluster.program("helm").args(line.split(' ')).output()?;
+        let (out, errors) = texts(&output);
+        println!("{out}");
+        ensure!(output.status.success(), "helm {line}: {out}{errors}");
+    }
+    Ok(())
 }

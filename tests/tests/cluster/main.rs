@@ -1,11 +1,14 @@
 //! A real Kubernetes cluster of three zones, with Weir in it: what its users do, and what they see.
 
+mod commands;
 mod faults;
 mod installation;
 mod rollouts;
 mod told;
 
 use anyhow::{Context, Result, ensure};
+use commands::Plugin;
+use serde_json::Value;
 use std::time::Duration;
 use weir_sample::load::{Config, Load};
 use weir_tests::cluster::{self, Cluster};
@@ -30,6 +33,8 @@ fn the_users_first_day() {
         }
         cluster.apply("deploy/demos/bookinfo/traffic.yaml")?;
         cluster.answers("http://books.example/productpage").await?;
+        let found = Plugin::new(cluster)?.text("analyze")?;
+        ensure!(found.is_empty(), "{found}");
         bookinfo::pages(cluster).await?.check();
         bookinfo::reviews(cluster).await?.check();
         Ok(())
@@ -37,7 +42,7 @@ fn the_users_first_day() {
 }
 
 #[test]
-fn calls_stay_in_their_zone() {
+fn calls_stay_in_their_zone_and_leave_it_when_its_node_is_drained() {
     run(async |cluster| {
         let namespace = cluster.namespace("locality")?;
         cluster.apply("deploy/demos/locality/apps.yaml")?;
@@ -45,6 +50,21 @@ fn calls_stay_in_their_zone() {
         cluster.apply("deploy/demos/locality/traffic.yaml")?;
         cluster.apply("deploy/demos/locality/weir.yaml")?;
         cluster.answers("http://locality.localhost/").await?;
+        locality::stays(cluster).await?.check();
+        // As when its node is drained: the pod's successor comes up elsewhere, and the successor of that one at home again.
+        cluster.kubectl(&["cordon", "node-a"])?;
+        let delete = |chosen: &[&str]| {
+            let pods = cluster.kubectl(&[&["get", "pods", "-n", "locality", "-l", "app=order-history", "-o", "name"], chosen].concat())?;
+            cluster.kubectl(&["delete", "-n", "locality", "--wait=false", pods.lines().next_back().context("a pod")?]).map(drop)
+        };
+        let gone = || delete(&["--field-selector=spec.nodeName=node-a"]);
+        let back = || {
+            cluster.kubectl(&["uncordon", "node-a"])?;
+            delete(&["--sort-by=.metadata.creationTimestamp"])
+        };
+        let figure = locality::leaves_and_returns(cluster, "its node drained", gone, back).await;
+        cluster.kubectl(&["uncordon", "node-a"])?;
+        figure?.check();
         locality::stays(cluster).await?.check();
         Ok(())
     });
@@ -201,6 +221,70 @@ spec:
         for container in ["first", "then"] {
             let told = cluster.kubectl(&["logs", "job/asks", "-n", "jobs", "-c", container])?;
             ensure!(told.contains("x-caller"), "{container}: {told}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn pods_of_a_stateful_set_are_called_by_their_own_names() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("stateful")?;
+        cluster.apply_text(
+            r#"
+apiVersion: v1
+kind: Service
+metadata: {name: store, namespace: stateful}
+spec: {clusterIP: None, selector: {app: store}, ports: [{name: http, port: 8080}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: store, namespace: stateful}
+spec:
+  serviceName: store
+  replicas: 2
+  selector: {matchLabels: {app: store}}
+  template:
+    metadata: {labels: {app: store}}
+    spec:
+      containers:
+        - name: app
+          image: weir-sample:latest
+          imagePullPolicy: IfNotPresent
+          args: [stand-in]
+          env: [{name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
+          readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: caller, namespace: stateful}
+spec: {containers: [{name: app, image: "weir-sample:latest", imagePullPolicy: IfNotPresent, args: [stand-in]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: store, namespace: stateful}
+spec:
+  hosts: [store]
+  http: [{headers: {request: {set: {x-caller: envoy}}}, route: [{destination: {host: store}}]}]
+"#,
+        )?;
+        // The second comes when the first is ready.
+        cluster.wait("three pods", || Ok((namespace.pods()?.len() == 3).then_some(())))?;
+        namespace.ready()?;
+        let exec = ["exec", "caller", "-n", "stateful", "-c", "app", "--", "weir-sample"];
+        for (host, pods) in [
+            ("store-0.store.stateful.svc.cluster.local", &["store-0"][..]),
+            ("store-1.store.stateful.svc.cluster.local", &["store-1"]),
+            ("store", &["store-0", "store-1"]),
+        ] {
+            let url = format!("http://{host}:8080/");
+            let answer = cluster.kubectl(&[&exec[..], &["fetch", &url]].concat())?;
+            ensure!(answer.contains("x-caller"), "{url}: {answer}");
+            let report = cluster.kubectl(&[&exec[..], &["load", "--url", &url, "--requests", "500", "--by", "/pod"]].concat())?;
+            let report: Value = serde_json::from_str(&report)?;
+            println!("{url}: {} of {} failed, {}", report["failed"], report["requests"], report["values"]);
+            let answered = report["values"].as_object().context("values")?;
+            ensure!(report["failed"] == 0 && answered.keys().all(|pod| pods.contains(&pod.as_str())), "{url}: {report:#}");
         }
         Ok(())
     });

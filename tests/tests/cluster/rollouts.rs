@@ -3,6 +3,7 @@
 use crate::run;
 use anyhow::{Context, Result, ensure};
 use hyper::header::{HeaderName, HeaderValue};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_sample::load::args::numbered_users;
@@ -58,6 +59,33 @@ async fn with_header(cluster: &Cluster) -> Result<BTreeMap<String, u64>> {
     Ok(load::run(Config { requests: Some(200), headers, by: vec![COLOUR.into()], ..cluster.load(URL) }).await?.values)
 }
 
+/// How many requests have reached the stable pods and the canary's, by what their own Envoys count.
+fn arrived(cluster: &Cluster) -> Result<[u64; 2]> {
+    let rollout = cluster.get(&["rollout", "colour", "-n", "rollouts"])?;
+    let mut arrived = [0; 2];
+    for (count, hash) in arrived.iter_mut().zip(["/status/stableRS", "/status/currentPodHash"]) {
+        let hash = rollout.pointer(hash).and_then(Value::as_str).context("a hash of pods")?;
+        let pods = cluster.get(&["pods", "-n", "rollouts", "-l", &format!("rollouts-pod-template-hash={hash}")])?;
+        for pod in pods["items"].as_array().into_iter().flatten() {
+            let name = pod["metadata"]["name"].as_str().context("a pod's name")?;
+            *count += cluster.arrived("rollouts", name)?;
+        }
+    }
+    Ok(arrived)
+}
+
+/// Waits for 1,000 requests that the stable pods answer, and sees how many the canary was sent too, in percent.
+fn mirrored(cluster: &Cluster, share: std::ops::RangeInclusive<u64>) -> Result<()> {
+    let before = arrived(cluster)?;
+    let [answered, mirrored] = cluster.wait("1,000 requests", || {
+        let now = arrived(cluster)?;
+        Ok((now[0] - before[0] >= 1000).then(|| [now[0] - before[0], now[1] - before[1]]))
+    })?;
+    println!("{mirrored} of {answered} mirrored");
+    ensure!(share.contains(&(100 * mirrored / answered)), "{mirrored} of {answered} mirrored");
+    Ok(())
+}
+
 fn paint(cluster: &Cluster, colour: &str) -> Result<()> {
     let patch = format!(r#"[{{"op": "replace", "path": "/spec/template/spec/containers/0/args/2", "value": "{colour}"}}]"#);
     cluster.kubectl(&["patch", "rollout", "colour", "-n", "rollouts", "--type", "json", "-p", &patch]).map(drop)
@@ -80,21 +108,28 @@ fn argo_rollouts_unmodified_moves_users_from_blue_to_green() {
         ensure!(users(cluster).await? == BTreeMap::from([("blue".into(), 1000)]));
 
         paint(cluster, "green")?;
-        stands(cluster, "Paused", Some(1))?;
+        stands(cluster, "Paused", Some(2))?;
+        share(cluster, 0..=0).await?;
+        mirrored(cluster, 45..=55)?;
+        argo(cluster, &["promote", "colour"])?;
+        stands(cluster, "Paused", Some(6))?;
         share(cluster, 6..=14).await?;
         argo(cluster, &["promote", "colour"])?;
-        stands(cluster, "Paused", Some(3))?;
+        stands(cluster, "Paused", Some(8))?;
         let testers = with_header(cluster).await?;
         ensure!(testers == BTreeMap::from([("green".into(), 200)]), "by setHeaderRoute: {testers:?}");
         share(cluster, 6..=14).await?;
         argo(cluster, &["promote", "colour"])?;
-        stands(cluster, "Paused", Some(5))?;
+        stands(cluster, "Progressing", Some(9))?;
+        share(cluster, 24..=36).await?;
+        argo(cluster, &["promote", "colour", "--skip-current-step"])?;
+        stands(cluster, "Paused", Some(11))?;
         share(cluster, 42..=58).await?;
 
         argo(cluster, &["abort", "colour"])?;
         share(cluster, 0..=0).await?;
         argo(cluster, &["retry", "rollout", "colour"])?;
-        stands(cluster, "Paused", Some(1))?;
+        stands(cluster, "Paused", Some(2))?;
         argo(cluster, &["promote", "colour", "--full"])?;
         stands(cluster, "Healthy", None)?;
         share(cluster, 100..=100).await?;

@@ -17,6 +17,9 @@ const SAFE: &str = "connect-failure,refused-stream,unavailable,cancelled,retriab
 const CODES: &str = "retriable-status-codes";
 /// Istio's default number of retries.
 const ATTEMPTS: u32 = 2;
+/// How often a retry looks for a host that was not tried. Istio has 5; but a host that takes no connections has no requests either, so
+/// that the least busy of two is that one three times of four: of two hosts, every sixth retry would go to the dead one again.
+const SELECTIONS: i64 = 30;
 /// A retry stays in the zone once, then leaves it.
 const TRIES_PER_PRIORITY: i32 = 2;
 
@@ -61,7 +64,7 @@ pub(crate) fn policy(retries: Option<&Retries>, targets: &[Target], repeatable: 
         retriable_status_codes: codes.iter().filter_map(|code| code.parse().ok()).collect(),
         retriable_headers: vec![not_reached],
         retry_host_predicate: if hashed { Vec::new() } else { vec![previous_hosts()] },
-        host_selection_retry_max_attempts: if hashed { 0 } else { 5 },
+        host_selection_retry_max_attempts: if hashed { 0 } else { SELECTIONS },
         retry_priority: leaves_zone.then(previous_priorities),
         retry_back_off: retries
             .and_then(|retries| retries.backoff)
