@@ -33,7 +33,7 @@ fn the_users_first_day() {
         }
         cluster.apply("deploy/demos/bookinfo/traffic.yaml")?;
         cluster.answers("http://books.example/productpage").await?;
-        let found = Plugin::new(cluster)?.text("analyze")?;
+        let found = Plugin::new(cluster)?.text("analyze -n bookinfo")?;
         ensure!(found.is_empty(), "{found}");
         bookinfo::pages(cluster).await?.check();
         bookinfo::reviews(cluster).await?.check();
