@@ -174,10 +174,15 @@ impl Cluster {
 
     /// How many requests a pod's Envoy has passed to its app's port 8080.
     pub fn arrived(&self, namespace: &str, pod: &str) -> Result<u64> {
+        self.counter(namespace, pod, "envoy_cluster_upstream_rq_total", "inbound|8080||")
+    }
+
+    /// A counter of a pod's Envoy, by its name for Prometheus and a part of its labels.
+    pub fn counter(&self, namespace: &str, pod: &str, name: &str, labels: &str) -> Result<u64> {
         let stats = self.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{namespace}/pods/{pod}:15090/proxy/stats/prometheus")])?;
-        let counter = |line: &&str| line.starts_with("envoy_cluster_upstream_rq_total{") && line.contains("inbound|8080||");
-        let value = stats.lines().find(counter).and_then(|line| line.split_whitespace().next_back());
-        Ok(value.with_context(|| format!("no counter of {pod}:\n{stats}"))?.parse()?)
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') && rest.contains(labels));
+        let value = stats.lines().find(is_it).and_then(|line| line.split_whitespace().next_back());
+        Ok(value.with_context(|| format!("no {name} of {pod}:\n{stats}"))?.parse()?)
     }
 
     /// Sends a signal to a process that the cluster consists of, such as kube-apiserver.
