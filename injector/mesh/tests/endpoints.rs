@@ -165,3 +165,34 @@ fn a_subset_has_the_pods_with_its_labels_and_a_named_port_is_the_containers() {
     assert_eq!(told.endpoints("outbound|80|v1|a.shop.svc.cluster.local")[&0], [":10.2.0.1:8080"]);
     assert!(told.endpoints("outbound|80|none|a.shop.svc.cluster.local").is_empty());
 }
+
+#[test]
+fn a_service_without_a_selector_has_the_endpoints_of_its_slices() {
+    let service = |more: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: a, namespace: shop}}\nspec: {{clusterIP: 10.0.0.1{more}, ports: [{{name: https, port: 443, targetPort: 9}}, {{name: http, port: 80}}]}}\n"
+        )
+    };
+    let slice = "---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a, namespace: shop, labels: {kubernetes.io/service-name: a}}
+addressType: IPv4
+ports: [{name: https, port: 6443, protocol: TCP}, {name: http, port: 8080}]
+endpoints: [{addresses: [192.0.2.1]}, {addresses: [192.0.2.2], conditions: {ready: false}}, {addresses: [192.0.2.3], zone: z, conditions: {ready: true}}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a6, namespace: shop, labels: {kubernetes.io/service-name: a}}
+addressType: IPv6
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: ['2001:db8::1']}]
+";
+    let told = caller(&[service(""), slice.into()]);
+    assert_eq!(told.endpoints(A), BTreeMap::from([(0, vec![":192.0.2.1:8080".into(), "z:192.0.2.3:8080".into()])]));
+    let https = told.endpoints("outbound|443||a.shop.svc.cluster.local");
+    assert_eq!(https, BTreeMap::from([(0, vec![":192.0.2.1:6443".into(), "z:192.0.2.3:6443".into()])]));
+    assert!(told.listener("10.0.0.1_443").is_some());
+    let selects = caller(&[service(", selector: {app: a}"), slice.into()]);
+    assert_eq!(selects.endpoints(A), BTreeMap::new(), "what a selector finds is known from the pods");
+}

@@ -43,7 +43,7 @@ pub async fn read(client: &Client) -> Result<Cluster> {
 async fn of_kind(client: &Client, kind: &Watched) -> Result<Listed> {
     let context = || format!("reading the cluster's objects of the kind {}", kind.kind);
     let Some(resource) = served(client, kind).await.with_context(context)? else { return Ok(Listed::default()) };
-    let objects: Vec<DynamicObject> = list::all(&Api::all_with(client.clone(), &resource), "").await.with_context(context)?;
+    let objects: Vec<DynamicObject> = list::all(&Api::all_with(client.clone(), &resource), kind.labels).await.with_context(context)?;
     Ok(Listed { api_version: resource.api_version, values: objects.into_iter().map(serde_json::to_value).collect::<Result<_, _>>()? })
 }
 

@@ -57,7 +57,7 @@ pub async fn objects(client: &Client, definition: &Reference) -> Result<Option<S
 /// The names of what is in a namespace and came neither with Weir nor by itself.
 pub async fn strangers(client: &Client, namespace: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    let istio = WATCHED.iter().filter(|kind| !kind.group.is_empty());
+    let istio = WATCHED.iter().filter(|kind| kind.optional);
     let istio = istio.filter_map(|kind| Some((format!("{}/{}", kind.group, kind.versions.first()?), kind.kind)));
     let kinds = KINDS.iter().map(|(version, kind)| (version.to_string(), *kind)).chain(istio);
     for (version, kind) in kinds {

@@ -14,16 +14,24 @@ pub struct Watched {
     pub versions: &'static [&'static str],
     /// Whether a cluster may lack it.
     pub optional: bool,
+    /// The labels of those that are watched; empty: all are.
+    pub labels: &'static str,
 }
 
 const ISTIO: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 
 /// All kinds that are watched.
-pub const WATCHED: [Watched; 8] = [
+pub const WATCHED: [Watched; 9] = [
     core("Namespace"),
     core("Node"),
     core("Service"),
     core("Pod"),
+    // Those of Services with a selector say what their pods say already.
+    Watched {
+        group: "discovery.k8s.io",
+        labels: "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io",
+        ..core("EndpointSlice")
+    },
     istio("Gateway", "networking.istio.io", ISTIO),
     istio("VirtualService", "networking.istio.io", ISTIO),
     istio("DestinationRule", "networking.istio.io", ISTIO),
@@ -31,11 +39,11 @@ pub const WATCHED: [Watched; 8] = [
 ];
 
 const fn core(kind: &'static str) -> Watched {
-    Watched { kind, group: "", versions: &["v1"], optional: false }
+    Watched { kind, group: "", versions: &["v1"], optional: false, labels: "" }
 }
 
 const fn istio(kind: &'static str, group: &'static str, versions: &'static [&'static str]) -> Watched {
-    Watched { kind, group, versions, optional: true }
+    Watched { kind, group, versions, optional: true, labels: "" }
 }
 
 /// What of an object concerns the mesh; none if it is nothing to the mesh, as a pod that has ended. The items of a list do not say what they
@@ -43,7 +51,7 @@ const fn istio(kind: &'static str, group: &'static str, versions: &'static [&'st
 pub fn concern(api_version: &str, kind: &str, mut object: Value) -> Option<Value> {
     let mut metadata = object.get_mut("metadata").map(Value::take)?;
     let kept: &[&str] = match kind {
-        "Pod" | "Node" | "Namespace" => &["name", "namespace", "labels"],
+        "Pod" | "Node" | "Namespace" | "EndpointSlice" => &["name", "namespace", "labels"],
         _ => &["name", "namespace", "labels", "annotations", "creationTimestamp", "generation", "uid"],
     };
     let terminates = metadata.get("deletionTimestamp").is_some();
@@ -57,6 +65,10 @@ pub fn concern(api_version: &str, kind: &str, mut object: Value) -> Option<Value
     let mut rest = Map::new();
     match kind {
         "Node" | "Namespace" => {}
+        "EndpointSlice" => {
+            let kept = ["addressType", "endpoints", "ports"];
+            rest.extend(kept.into_iter().filter_map(|field| Some((field.to_string(), object.get_mut(field)?.take()))));
+        }
         "Pod" => {
             let phase = object.pointer("/status/phase").and_then(Value::as_str);
             if matches!(phase, Some("Succeeded" | "Failed")) {

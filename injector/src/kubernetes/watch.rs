@@ -58,7 +58,7 @@ impl Watch {
             let outcome = match self.served().await {
                 Some(resource) => {
                     self.api_version.clone_from(&resource.api_version);
-                    let config = watcher::Config::default().timeout(RENEWAL);
+                    let config = watcher::Config::default().timeout(RENEWAL).labels(self.kind.labels);
                     self.follow(watcher(Api::all_with(self.client.clone(), &resource), config)).await
                 }
                 None => Ok(()),
@@ -143,7 +143,7 @@ impl Watch {
 
 /// The newest version of a kind that the API server has; none if it lacks the kind.
 pub async fn served(client: &Client, kind: &Watched) -> kube::Result<Option<ApiResource>> {
-    let Watched { kind, group, versions, optional } = *kind;
+    let Watched { kind, group, versions, optional, .. } = *kind;
     if !optional {
         return Ok(versions.first().map(|version| ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))));
     }

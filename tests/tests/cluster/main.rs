@@ -270,16 +270,44 @@ spec:
         )?;
         // The second comes when the first is ready.
         cluster.wait("three pods", || Ok((namespace.pods()?.len() == 3).then_some(())))?;
-        namespace.ready()?;
+        let pods = namespace.ready()?;
+        let first = pods.iter().find(|pod| pod["metadata"]["name"] == "store-0").and_then(|pod| pod["status"]["podIP"].as_str());
+        // Endpoints that somebody else names, as those of the API server.
+        cluster.apply_text(&format!(
+            r#"
+apiVersion: v1
+kind: Service
+metadata: {{name: elsewhere, namespace: stateful}}
+spec: {{ports: [{{name: http, port: 8080}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: elsewhere, namespace: stateful, labels: {{kubernetes.io/service-name: elsewhere}}}}
+addressType: IPv4
+ports: [{{name: http, port: 8080}}]
+endpoints: [{{addresses: [{}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: elsewhere, namespace: stateful}}
+spec:
+  hosts: [elsewhere]
+  http: [{{headers: {{request: {{set: {{x-caller: envoy}}}}}}, route: [{{destination: {{host: elsewhere}}}}]}}]
+"#,
+            first.context("an address of store-0")?
+        ))?;
         let exec = ["exec", "caller", "-n", "stateful", "-c", "app", "--", "weir-sample"];
         for (host, pods) in [
             ("store-0.store.stateful.svc.cluster.local", &["store-0"][..]),
             ("store-1.store.stateful.svc.cluster.local", &["store-1"]),
             ("store", &["store-0", "store-1"]),
+            ("elsewhere", &["store-0"]),
         ] {
             let url = format!("http://{host}:8080/");
-            let answer = cluster.kubectl(&[&exec[..], &["fetch", &url]].concat())?;
-            ensure!(answer.contains("x-caller"), "{url}: {answer}");
+            cluster.wait("the caller's Envoy knows it", || {
+                let answer = cluster.kubectl(&[&exec[..], &["fetch", &url]].concat()).unwrap_or_default();
+                Ok(answer.contains("x-caller").then_some(()))
+            })?;
             let report = cluster.kubectl(&[&exec[..], &["load", "--url", &url, "--requests", "500", "--by", "/pod"]].concat())?;
             let report: Value = serde_json::from_str(&report)?;
             println!("{url}: {} of {} failed, {}", report["failed"], report["requests"], report["values"]);

@@ -133,9 +133,9 @@ impl Mesh {
         self.workloads.binary_search_by(key).ok().and_then(|index| self.workloads.get(index))
     }
 
-    /// The pods that a service selects, ready or not, sorted by name.
-    pub fn pods<'m>(&'m self, service: &Service) -> impl Iterator<Item = &'m Workload> {
-        service.pods.iter().filter_map(|index| self.workloads.get(*index))
+    /// The pods that a service selects, ready or not, sorted by name; of one that selects none, its other endpoints.
+    pub fn pods<'m>(&'m self, service: &'m Service) -> impl Iterator<Item = &'m Workload> {
+        service.pods.iter().filter_map(|index| self.workloads.get(*index)).chain(&service.others)
     }
 
     /// The rule that holds for calls from a namespace to a host (`istio-semantics` 2): the client's namespace (of the

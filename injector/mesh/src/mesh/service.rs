@@ -1,6 +1,6 @@
 //! Kubernetes Services as the mesh sees them.
 
-use super::workload::Workload;
+use super::workload::{self, Family, Workload};
 use crate::object::{Kind, Objects};
 use k8s_openapi::api::core::v1::{Service as K8sService, ServicePort as K8sPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -26,6 +26,8 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// Ports.
     pub ports: Vec<Port>,
+    /// The endpoints of a service without a selector: what its EndpointSlices say.
+    pub others: Vec<Workload>,
     /// The pods that it selects, ready or not, by their place in [`super::Mesh::workloads`].
     pub(super) pods: Vec<usize>,
 }
@@ -140,7 +142,30 @@ pub(super) fn build(objects: &Objects, domain: &str) -> BTreeMap<String, Service
         }
         _ => None,
     });
-    services.map(|service| (service.host.clone(), service)).collect()
+    let mut services: BTreeMap<_, _> = services.map(|service: Service| (service.host.clone(), service)).collect();
+    add_others(objects, domain, &mut services);
+    services
+}
+
+/// Gives the services that select no pods the endpoints that somebody else wrote: the API server itself is such a service.
+fn add_others(objects: &Objects, domain: &str, services: &mut BTreeMap<String, Service>) {
+    let nodes = workload::nodes(objects);
+    for object in objects.iter() {
+        let Kind::EndpointSlice(slice) = &object.kind else { continue };
+        let named = object.meta.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name"));
+        let Some(name) = named else { continue };
+        let Some(service) = services.get_mut(&format!("{name}.{}.svc.{domain}", object.key.namespace)) else { continue };
+        if !service.selector.is_empty() {
+            continue;
+        }
+        // A slice's ports are the Service's by name.
+        for port in &mut service.ports {
+            port.target = Target::Name(port.name.clone());
+        }
+        let family = service.addresses.first().copied().map(Family::of);
+        let endpoints = workload::of_slice(slice, &object.key.namespace, &nodes);
+        service.others.extend(endpoints.filter(|endpoint| family.is_none_or(|family| endpoint.families.contains(&family))));
+    }
 }
 
 fn of_kubernetes(service: &K8sService, name: &str, namespace: &str, domain: &str, assigned: Vec<IpAddr>) -> Service {
@@ -163,6 +188,7 @@ fn of_kubernetes(service: &K8sService, name: &str, namespace: &str, domain: &str
         prefers_close: spec.traffic_distribution.is_some_and(|wish| wish.starts_with("Prefer")),
         selector: spec.selector.unwrap_or_default(),
         ports: spec.ports.unwrap_or_default().iter().filter_map(port).collect(),
+        others: Vec::new(),
         pods: Vec::new(),
     }
 }

@@ -1,11 +1,13 @@
 //! Running pods: where they are and what they are.
 
 use super::service::{Port, Target};
-use crate::object::{Kind, Objects};
+use crate::object::{Kind, Object, Objects};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A running pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,14 +115,47 @@ impl Workload {
     }
 }
 
-pub(super) fn build(objects: &Objects) -> Vec<Workload> {
-    let nodes: HashMap<&str, &BTreeMap<String, String>> = objects
-        .iter()
-        .filter_map(|object| match &object.kind {
-            Kind::Node(_) => Some((object.key.name.as_str(), object.meta.labels.as_ref()?)),
-            _ => None,
+/// The labels of nodes by their name.
+type Nodes<'a> = HashMap<&'a str, &'a BTreeMap<String, String>>;
+
+pub(super) fn nodes(objects: &Objects) -> Nodes<'_> {
+    let node = |object: &'_ Arc<Object>| matches!(object.kind, Kind::Node(_));
+    objects.iter().filter(|object| node(object)).filter_map(|node| Some((node.key.name.as_str(), node.meta.labels.as_ref()?))).collect()
+}
+
+/// What an EndpointSlice names, by its ports' names. An endpoint that does not say whether it is ready is.
+pub(super) fn of_slice(slice: &EndpointSlice, namespace: &str, nodes: &Nodes) -> impl Iterator<Item = Workload> {
+    let ports = slice.ports.iter().flatten().filter(|port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"));
+    let number = |port: Option<i32>| u16::try_from(port?).ok();
+    let named_ports: BTreeMap<_, _> = ports.filter_map(|port| Some((port.name.clone().unwrap_or_default(), number(port.port)?))).collect();
+    slice.endpoints.iter().flat_map(move |endpoint| {
+        let place = |node: &&BTreeMap<String, String>| Locality::of(&BTreeMap::new(), Some(node));
+        let of_node = endpoint.node_name.as_deref().and_then(|node| nodes.get(node)).map(place);
+        // The nodes of its zone say in which region that is.
+        let of_zone = |zone: &String| {
+            let known = nodes.values().map(place).find(|place| place.zone == *zone);
+            Locality { zone: zone.clone(), sub_zone: String::new(), ..known.unwrap_or_default() }
+        };
+        let locality = of_node.or_else(|| endpoint.zone.as_ref().map(of_zone)).unwrap_or_default();
+        let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
+        // All addresses of one endpoint are one endpoint's.
+        let address: Option<IpAddr> = endpoint.addresses.first().and_then(|address| address.parse().ok());
+        let (namespace, named_ports) = (namespace.to_string(), named_ports.clone());
+        address.map(|address| Workload {
+            name: address.to_string(),
+            namespace,
+            labels: BTreeMap::new(),
+            address,
+            families: vec![Family::of(address)],
+            locality,
+            ready,
+            named_ports,
         })
-        .collect();
+    })
+}
+
+pub(super) fn build(objects: &Objects) -> Vec<Workload> {
+    let nodes = nodes(objects);
     let pods = objects.iter().filter_map(|object| match &object.kind {
         Kind::Pod(pod) => of_pod(pod, &object.key.name, &object.key.namespace, &nodes),
         _ => None,
@@ -128,7 +163,7 @@ pub(super) fn build(objects: &Objects) -> Vec<Workload> {
     pods.collect()
 }
 
-fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &HashMap<&str, &BTreeMap<String, String>>) -> Option<Workload> {
+fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &Nodes) -> Option<Workload> {
     let status = pod.status.as_ref()?;
     let address = status.pod_ip.as_ref()?.parse().ok()?;
     let mut families = vec![Family::of(address)];

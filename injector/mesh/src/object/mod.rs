@@ -22,6 +22,7 @@ pub use yaml::{Document, Positions, YamlError, documents};
 use crate::finding::{Finding, Place, Severity};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::IPAddress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -84,6 +85,8 @@ pub enum Kind {
     Deployment(Box<Deployment>),
     /// networking.k8s.io/v1 IPAddress: the ClusterIP of a Service that names none itself.
     IpAddress(IPAddress),
+    /// discovery.k8s.io/v1 EndpointSlice: the endpoints of a Service that selects no pods.
+    EndpointSlice(Box<EndpointSlice>),
     /// networking.istio.io Gateway
     Gateway(gateway::Gateway),
     /// networking.istio.io VirtualService

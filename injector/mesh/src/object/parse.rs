@@ -11,13 +11,14 @@ use serde_json::Value;
 const ISTIO_GROUPS: [&str; 2] = ["networking.istio.io", "extensions.istio.io"];
 
 /// Each kind that Weir reads: its group and the group's versions, the newest first.
-const KINDS: [(&str, &str, &[&str]); 10] = [
+const KINDS: [(&str, &str, &[&str]); 11] = [
     ("Namespace", "", &["v1"]),
     ("Node", "", &["v1"]),
     ("Service", "", &["v1"]),
     ("Pod", "", &["v1"]),
     ("Deployment", "apps", &["v1"]),
     ("IPAddress", "networking.k8s.io", &["v1"]),
+    ("EndpointSlice", "discovery.k8s.io", &["v1"]),
     ("Gateway", "networking.istio.io", &["v1", "v1beta1", "v1alpha3"]),
     ("VirtualService", "networking.istio.io", &["v1", "v1beta1", "v1alpha3"]),
     ("DestinationRule", "networking.istio.io", &["v1", "v1beta1", "v1alpha3"]),
@@ -66,6 +67,7 @@ pub(super) fn parse(known: &str, api_version: &str, mut value: Value, problems: 
         "Service" => kubernetes!(|service| Kind::Service(Box::new(service))),
         "Pod" => kubernetes!(|pod| Kind::Pod(Box::new(pod))),
         "Deployment" => kubernetes!(|deployment| Kind::Deployment(Box::new(deployment))),
+        "EndpointSlice" => kubernetes!(|slice| Kind::EndpointSlice(Box::new(slice))),
         _ => kubernetes!(Kind::IpAddress),
     })
 }

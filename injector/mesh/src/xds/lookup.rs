@@ -74,14 +74,14 @@ impl<'a> View<'a> {
     }
 }
 
-impl Target<'_> {
+impl<'a> Target<'a> {
     /// `outbound|PORT|SUBSET|HOST`.
     pub fn cluster_name(&self) -> String {
         cluster_name(self.port.number, self.subset.map_or("", |subset| &subset.name), &self.service.host)
     }
 
     /// The pods that serve it, each with its port.
-    pub fn endpoints<'m>(&self, mesh: &'m Mesh) -> Vec<(&'m Workload, u16)> {
+    pub fn endpoints(&self, mesh: &'a Mesh) -> Vec<(&'a Workload, u16)> {
         let in_subset = |pod: &Workload| self.subset.is_none_or(|subset| crate::mesh::service::subset_of(&subset.labels, &pod.labels));
         let pods = mesh.pods(self.service).filter(|pod| pod.ready && in_subset(pod));
         pods.filter_map(|pod| Some((pod, pod.target_port(self.port)?))).collect()

@@ -28,7 +28,7 @@ pub(super) fn validate(kind: &Kind, problems: &mut Problems) {
             let template = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
             kubernetes::pod("spec.template.spec", template, problems);
         }
-        Kind::Namespace(_) | Kind::Node(_) | Kind::IpAddress(_) => {}
+        Kind::Namespace(_) | Kind::Node(_) | Kind::IpAddress(_) | Kind::EndpointSlice(_) => {}
     }
 }
 
