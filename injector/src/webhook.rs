@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tonic::body::Body;
 use weir_mesh::inject::{Injected, Namespace, Patch, Selection, Values, inject, select};
 
@@ -25,7 +24,7 @@ pub struct Webhook {
     /// The settings of injection.
     pub values: Arc<Values>,
     /// The authority by which proxies know the control plane, as PEM.
-    pub ca: watch::Receiver<String>,
+    pub ca: String,
     /// What looks for mistakes.
     pub validator: Validator,
 }
@@ -112,7 +111,7 @@ impl Webhook {
             tracing::debug!(namespace = asked.namespace, pod = name(&asked.object), "not injected: {why}");
             return allowed;
         }
-        match inject(&asked.object, None, &self.values, &self.ca.borrow()) {
+        match inject(&asked.object, None, &self.values, &self.ca) {
             Ok(Injected { patch, warnings, .. }) => Decision { patch: patched(&patch), warnings, ..allowed },
             Err(problems) => {
                 let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     fn webhook() -> Webhook {
-        Webhook { values: Arc::default(), ca: watch::channel("CA".to_string()).1, validator: Validator::default() }
+        Webhook { values: Arc::default(), ca: "CA".into(), validator: Validator::default() }
     }
 
     fn review(asked: &Asked) -> Value {

@@ -20,9 +20,18 @@ const KEPT: usize = 2;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// Whether all know the authority; if `write`, those that do not are told.
-pub async fn tell(client: &Client, namespace: &str, authority: &str, write: bool) -> Result<bool> {
-    let map = config_map(client, namespace, authority, write).await.with_context(|| format!("the ConfigMap {namespace}/{CONFIG_MAP}"))?;
+/// Who vouches for the control plane's certificates, as PEM.
+pub struct Authorities {
+    /// To proxies.
+    pub proxies: String,
+    /// To the API server.
+    pub webhooks: String,
+}
+
+/// Whether all know their authority; if `write`, those that do not are told.
+pub async fn tell(client: &Client, namespace: &str, authorities: &Authorities, write: bool) -> Result<bool> {
+    let Authorities { proxies, webhooks: authority } = authorities;
+    let map = config_map(client, namespace, proxies, write).await.with_context(|| format!("the ConfigMap {namespace}/{CONFIG_MAP}"))?;
     let injector = webhooks::<MutatingWebhookConfiguration>(client, "weir-injector", authority, write).await?;
     let validator = webhooks::<ValidatingWebhookConfiguration>(client, "weir-validator", authority, write).await?;
     Ok(map && injector && validator)

@@ -9,7 +9,8 @@ use crate::certificates::{self, Authority, Pems, RENEWAL, Shown};
 use crate::kubernetes::lease::{self, Replica};
 use crate::kubernetes::status::{self, Replicas};
 use crate::kubernetes::tokens::Tokens;
-use crate::kubernetes::{authority, follow, trust, watch as cluster};
+use crate::kubernetes::trust::{self, Authorities};
+use crate::kubernetes::{authority, follow, watch as cluster};
 use crate::listen;
 use crate::modules::{self, pull::Puller, store::Store};
 use crate::programmed;
@@ -20,7 +21,7 @@ use kube::Client;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use weir_mesh::inject::Values;
@@ -38,9 +39,10 @@ const DEBUG: u16 = 15013;
 const SERVICE: &str = "weir";
 /// The settings of injection.
 const CONFIG: &str = "/etc/weir/config/config.yaml";
-/// A certificate of the user's for the webhooks and for proxies, as cert-manager writes it.
+/// A certificate of the user's for the webhooks, as cert-manager writes it. Proxies know Weir's own authority: they keep the one that they
+/// started with, and a user's may change.
 const CERTIFICATE: &str = "/etc/weir/webhook";
-/// How often is looked whether there is a new certificate, and whether the webhooks still know the authority.
+/// How often is looked whether there is a new certificate, and whether all still know the authorities.
 const TELLING: Duration = Duration::from_secs(5);
 /// From an authority's being told to its certificate's being shown.
 const TOLD: Duration = Duration::from_secs(3);
@@ -67,17 +69,22 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     tokio::spawn(lease::strive(client.clone(), replica.clone(), lead, closing.clone()));
 
     let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{DOMAIN}")];
-    let source = Source::find(&client, &namespace, &names).await?;
-    let first = source.pems()?;
-    let shown = Shown::new(&first)?;
-    let tls = shown.server_config()?;
-    let (authorities, ca) = watch::channel(first.authority.clone());
+    let authority = authority::of(&client, &namespace).await?;
+    let own = Shown::new(&authority.issue(&names)?)?;
+    let mounted = Mounted::find()?;
+    let webhooks = mounted.as_ref().map_or(&own, |mounted| &mounted.shown).clone();
+    let authorities = Authorities {
+        webhooks: mounted.as_ref().map_or(&authority.certificate, |mounted| &mounted.pems.authority).clone(),
+        proxies: authority.certificate.clone(),
+    };
+    introduce(&client, &namespace, &authorities).await;
     let modules = Store::default();
     let options = Options { domain: DOMAIN.into(), modules: serve_modules(folder, &modules), marked: false, pulls: Pulls::Never };
     let validator = Validator::new(served, Options { pulls: Pulls::Assumed, ..options.clone() });
-    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca, validator };
-    tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, tls.clone(), webhook, closing.clone()));
-    tokio::spawn(certify(client.clone(), namespace, source, first, shown, authorities, leads.clone()));
+    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca: authority.certificate.clone(), validator };
+    tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, webhooks.server_config()?, webhook, closing.clone()));
+    tokio::spawn(renew(authority, names, own.clone()));
+    tokio::spawn(certify(client.clone(), namespace, authorities, mounted, leads.clone()));
 
     let mut changes = cluster::all(&client);
     let (mut puller, pulls) = Puller::new(modules.clone());
@@ -98,7 +105,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     tokio::spawn(status::tell(client, ads.clone(), report, leads, replicas));
     let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;
     tokio::spawn(listen::serve_tcp(debug, ads.clone(), closing.clone()));
-    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, tls.clone(), Proxies { ads: ads.clone(), modules }, closing));
+    tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, own.server_config()?, Proxies { ads: ads.clone(), modules }, closing));
     serving.send_replace(Some(ads));
 
     tokio::select! {
@@ -112,78 +119,87 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Where the control plane's certificates come from.
-enum Source {
-    /// From an authority of its own.
-    Own {
-        /// What signs them.
-        authority: Authority,
-        /// For whom.
-        names: [String; 2],
-    },
-    /// From a Secret of the user's, which is mounted.
-    Mounted,
+/// The user's certificate for the webhooks.
+struct Mounted {
+    pems: Pems,
+    shown: Arc<Shown>,
 }
 
-impl Source {
-    async fn find(client: &Client, namespace: &str, names: &[String; 2]) -> Result<Source> {
-        if Path::new(CERTIFICATE).exists() {
-            return Ok(Source::Mounted);
+impl Mounted {
+    fn find() -> Result<Option<Mounted>> {
+        if !Path::new(CERTIFICATE).exists() {
+            return Ok(None);
         }
-        Ok(Source::Own { authority: authority::of(client, namespace).await?, names: names.clone() })
+        let pems = certificates::read(Path::new(CERTIFICATE))?;
+        Ok(Some(Mounted { shown: Shown::new(&pems)?, pems }))
     }
 
-    fn pems(&self) -> Result<Pems> {
-        match self {
-            Source::Own { authority, names } => authority.issue(names),
-            Source::Mounted => certificates::read(Path::new(CERTIFICATE)),
-        }
-    }
-
-    /// A certificate that is to be shown in the place of this one, if there is one.
-    fn next(&self, now: &Pems, since: Instant) -> Result<Option<Pems>> {
-        match self {
-            Source::Own { .. } if since.elapsed() < RENEWAL => Ok(None),
-            Source::Own { .. } => self.pems().map(Some),
-            Source::Mounted => self.pems().map(|pems| (pems != *now).then_some(pems)),
+    /// What is mounted, if it is not what is shown.
+    fn next(&self) -> Option<Pems> {
+        match certificates::read(Path::new(CERTIFICATE)) {
+            Ok(pems) => (pems != self.pems).then_some(pems),
+            Err(error) => {
+                tracing::error!("no new certificate, the old one stays: {error:#}");
+                None
+            }
         }
     }
 }
 
-/// Keeps the certificate fresh, and all who must trust it informed: those before it is shown. The leader tells, and looks again and again
-/// whether somebody wrote over it.
+/// Tells by which authorities this replica is known, if they are others than so far, before anybody is sent here.
+async fn introduce(client: &Client, namespace: &str, authorities: &Authorities) {
+    match trust::tell(client, namespace, authorities, false).await {
+        Ok(true) => {}
+        Ok(false) => {
+            if let Err(error) = trust::tell(client, namespace, authorities, true).await {
+                // Another replica may have been first. Whoever leads goes on trying.
+                tracing::warn!("{error:#}");
+            }
+            tokio::time::sleep(TOLD).await;
+        }
+        Err(error) => tracing::warn!("{error:#}"),
+    }
+}
+
+/// Keeps Weir's own certificate fresh.
+async fn renew(authority: Authority, names: [String; 2], shown: Arc<Shown>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        if let Err(error) = authority.issue(&names).and_then(|pems| shown.set(&pems)) {
+            tracing::error!("no new certificate, the old one stays: {error:#}");
+        }
+    }
+}
+
+/// Shows the user's certificate as it changes, to an API server that knows its authority by then. The leader tells, and looks again and
+/// again whether somebody wrote over it.
 async fn certify(
     client: Client,
     namespace: String,
-    source: Source,
-    first: Pems,
-    shown: Arc<Shown>,
-    authorities: watch::Sender<String>,
+    mut authorities: Authorities,
+    mut mounted: Option<Mounted>,
     mut leads: watch::Receiver<bool>,
 ) {
-    let (mut now, mut since) = (first, Instant::now());
     loop {
-        let next = source.next(&now, since).unwrap_or_else(|error| {
-            tracing::error!("no new certificate, the old one stays: {error:#}");
-            None
-        });
-        let pems = next.as_ref().unwrap_or(&now);
+        let next = mounted.as_ref().and_then(Mounted::next);
+        if let Some(next) = &next {
+            authorities.webhooks.clone_from(&next.authority);
+        }
         let leader = *leads.borrow_and_update();
-        match (trust::tell(&client, &namespace, &pems.authority, leader).await, &next) {
-            (Err(error), _) => tracing::warn!("{error:#}"),
-            (Ok(false), _) | (_, None) => {}
-            (Ok(true), Some(next)) => {
+        match (trust::tell(&client, &namespace, &authorities, leader).await, next, &mut mounted) {
+            (Err(error), ..) => tracing::warn!("{error:#}"),
+            (Ok(true), Some(next), Some(mounted)) => {
                 // The API servers have their own copies of what was written.
                 tokio::time::sleep(TOLD).await;
-                match shown.set(next) {
+                match mounted.shown.set(&next) {
                     Ok(()) => {
                         tracing::info!("a new certificate is shown");
-                        authorities.send_replace(next.authority.clone());
-                        (now, since) = (next.clone(), Instant::now());
+                        mounted.pems = next;
                     }
                     Err(error) => tracing::error!("the new certificate cannot be used, the old one stays: {error:#}"),
                 }
             }
+            _ => {}
         }
         tokio::select! {
             () = tokio::time::sleep(TELLING) => {}
