@@ -44,6 +44,35 @@ fn there_is_one_per_port_and_subset() {
     assert_eq!(names, own.into_iter().chain(expected.into_iter().flatten()).collect::<Vec<_>>());
 }
 
+#[test]
+fn connecting_takes_no_longer_than_the_longest_try() {
+    let [one, two, zero] = ["{attempts: 2, perTryTimeout: 1s}", "{attempts: 2, perTryTimeout: 2500ms}", "{attempts: 2, perTryTimeout: 0s}"];
+    let cases: &[(&[&str], &str, u64)] = &[
+        (&[], "", 10_000),
+        (&[one], "", 1_000),
+        (&[one, two], "", 2_500),
+        (&[one, "{attempts: 2}"], "", 10_000),
+        (&[one, "{attempts: 0, perTryTimeout: 1s}"], "", 10_000),
+        (&[zero], "", 10_000),
+        (&["{attempts: 2, perTryTimeout: 20s}"], "", 10_000),
+        (&[one], "trafficPolicy: {connectionPool: {tcp: {connectTimeout: 3s}}}", 3_000),
+    ];
+    for (retries, policy, expected) in cases {
+        let routes = retries.iter().enumerate().map(|(path, retries)| {
+            format!("  - {{match: [{{uri: {{exact: /{path}}}}}], retries: {retries}, route: [{{destination: {{host: a}}}}]}}\n")
+        });
+        let routes = virtual_service("shop/a", &format!("hosts: [a]\nhttp:\n{}", routes.collect::<String>()));
+        let objects = [
+            http_service("shop/a"),
+            rule("shop/a", &format!("host: a\n{policy}")),
+            if retries.is_empty() { String::new() } else { routes },
+        ];
+        let timeout = cluster(&objects).connect_timeout.unwrap();
+        let millis = u64::try_from(timeout.seconds).unwrap() * 1000 + u64::try_from(timeout.nanos).unwrap() / 1_000_000;
+        assert_eq!(millis, *expected, "{retries:?} {policy}");
+    }
+}
+
 // 2
 #[test]
 fn the_rule_is_looked_up_with_the_client_then_the_service_then_the_root() {

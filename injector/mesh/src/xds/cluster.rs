@@ -59,7 +59,7 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
         eds_cluster_config: (!by_address).then(|| EdsClusterConfig { eds_config: Some(ads(None)), ..Default::default() }),
         lb_policy: if by_address { LbPolicy::ClusterProvided.into() } else { LbPolicy::default().into() },
-        connect_timeout: duration(tcp.connect_timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.0)),
+        connect_timeout: duration(tcp.connect_timeout.map_or_else(|| connect_timeout(view, target), |timeout| timeout.0)),
         circuit_breakers: Some(CircuitBreakers {
             thresholds: vec![Thresholds {
                 max_connections: limit(tcp.max_connections),
@@ -82,6 +82,12 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
         ),
         ..Default::default()
     }
+}
+
+/// How long connecting may take where no rule says so. A user's `perTryTimeout` limits a try as a whole, but Envoy begins to count when
+/// there is a connection (`UpstreamRequest::onPoolReady`).
+fn connect_timeout(view: &View, target: &Target) -> Duration {
+    view.mesh.longest_tries.get(&target.service.host).map_or(CONNECT_TIMEOUT, |longest| CONNECT_TIMEOUT.min(*longest))
 }
 
 /// The cluster that connects to the address that the caller asked for.
