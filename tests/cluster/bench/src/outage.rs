@@ -11,6 +11,8 @@ use weir_tests::cluster::{Cluster, SYSTEM};
 
 /// So long all replicas are away: longer than any wait between two attempts.
 const AWAY: Duration = Duration::from_secs(30);
+/// It stays so for so long.
+const STEADY: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Takes all replicas away and back.
@@ -36,9 +38,9 @@ pub async fn measure(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["rollout", "status", "deployment/weir", "-n", SYSTEM, "--timeout=90s"]).map(drop)
 }
 
-/// When the Envoy is connected, or not.
+/// When the Envoy is connected, or not. An attempt counts as connected until it fails, so that one look is not enough.
 async fn until(gateway: SocketAddr, connected: bool) -> Result<Instant> {
-    let start = Instant::now();
+    let (start, mut since) = (Instant::now(), None);
     loop {
         ensure!(start.elapsed() < LIMIT, "not seen: connected {connected}");
         if let Ok(mut connection) = Connection::plain(gateway).await
@@ -46,7 +48,12 @@ async fn until(gateway: SocketAddr, connected: bool) -> Result<Instant> {
             && let Some(state) = page.lines().find_map(|line| line.strip_prefix("envoy_control_plane_connected_state{} "))
             && (state == "1") == connected
         {
-            return Ok(Instant::now());
+            let since = *since.get_or_insert_with(Instant::now);
+            if since.elapsed() > STEADY {
+                return Ok(since);
+            }
+        } else {
+            since = None;
         }
         sleep(Duration::from_millis(50)).await;
     }
