@@ -73,6 +73,15 @@ fn connecting_takes_no_longer_than_the_longest_try() {
     }
 }
 
+#[test]
+fn a_gateways_routes_do_not_say_how_long_a_sidecar_connects() {
+    let routes = |name: &str, more: &str| virtual_service(name, &format!("hosts: [a]\n{more}"));
+    let limited = routes("shop/a", "http: [{retries: {attempts: 2, perTryTimeout: 1s}, route: [{destination: {host: a}}]}]");
+    let other = routes("shop/edge", "gateways: [edge]\nhttp: [{route: [{destination: {host: a}}]}]");
+    let found = cluster(&[http_service("shop/a"), limited, other]);
+    assert_eq!(found.connect_timeout.map(|timeout| timeout.seconds), Some(1));
+}
+
 // 2
 #[test]
 fn the_rule_is_looked_up_with_the_client_then_the_service_then_the_root() {

@@ -20,7 +20,6 @@ use rule::Rule;
 use service::Service;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 use virtual_service::VirtualService;
 use workload::Workload;
 
@@ -86,8 +85,6 @@ pub struct Mesh {
     pub gateways: BTreeMap<String, Gateway>,
     /// WasmPlugins in the order in which their filters run.
     pub plugins: Vec<Plugin>,
-    /// The longest time for one try at each host, where every route to it limits that (`perTryTimeout`).
-    pub longest_tries: BTreeMap<String, Duration>,
     /// The rules of each namespace by their place in `rules`.
     rules_of: BTreeMap<String, Vec<usize>>,
 }
@@ -107,14 +104,12 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
     for (index, rule) in rules.iter().enumerate() {
         rules_of.entry(rule.namespace.clone()).or_default().push(index);
     }
-    let virtual_services = virtual_service::build(objects, &options.domain);
     let mesh = Mesh {
         domain: options.domain.clone(),
         marked: options.marked,
         services,
         workloads,
-        longest_tries: virtual_service::longest_tries(&virtual_services),
-        virtual_services,
+        virtual_services: virtual_service::build(objects, &options.domain),
         rules,
         rules_of,
         gateways: gateways.collect(),

@@ -4,7 +4,6 @@ use super::host;
 use super::rule::is_exported;
 use crate::object::virtual_service::{HttpRoute, TcpRoute};
 use crate::object::{Kind, Object, Objects};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The gateway name that means all sidecars.
@@ -46,7 +45,7 @@ impl VirtualService {
     }
 
     /// Each host to which it sends requests, with the time for one try if that is limited.
-    fn tries(&self) -> impl Iterator<Item = (&str, Option<Duration>)> {
+    pub fn tries(&self) -> impl Iterator<Item = (&str, Option<Duration>)> {
         let http = self.http.iter().flat_map(|route| {
             let limit = route.retries.as_ref().filter(|retries| retries.attempts > 0).and_then(|retries| retries.per_try_timeout);
             let limit = limit.map(|limit| limit.0).filter(|limit| !limit.is_zero());
@@ -60,16 +59,6 @@ impl VirtualService {
     pub fn is_visible_in(&self, namespace: &str) -> bool {
         is_exported(&self.export_to, &self.namespace, namespace)
     }
-}
-
-/// The longest time for one try at each host, where every route to it limits that.
-pub(super) fn longest_tries(owners: &[VirtualService]) -> BTreeMap<String, Duration> {
-    let mut limits: BTreeMap<&str, Option<Duration>> = BTreeMap::new();
-    for (host, limit) in owners.iter().flat_map(VirtualService::tries) {
-        let longest = limits.entry(host).or_insert(limit);
-        *longest = longest.zip(limit).map(|(one, other)| one.max(other));
-    }
-    limits.into_iter().filter_map(|(host, limit)| Some((host.to_string(), limit?))).collect()
 }
 
 /// The full name of a gateway that an object in `namespace` names.

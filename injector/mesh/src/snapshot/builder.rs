@@ -15,6 +15,7 @@ use crate::xds::lookup::{Target, View};
 use crate::xds::{cluster, endpoint, extension, http, inbound, listener, virtual_host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Builds the snapshots of one mesh.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ struct TargetKey {
     rule: Vec<String>,
     by_address: bool,
     has_zones: bool,
+    longest_try: Option<Duration>,
 }
 
 /// The policies of a workload, and their filters' resources.
@@ -175,10 +177,12 @@ fn filter(plugin: &Plugin, config: &str) -> Filter {
 /// What is told alike: clusters, outbound listeners, routes, and the endpoints that are the same from everywhere.
 fn common(view: &View, known: &Known) -> Common {
     let mut common = Common::default();
+    let tries = view.longest_tries();
     for service in view.mesh.services.values() {
+        let longest_try = tries.get(service.host.as_str()).copied();
         for port in &service.ports {
             for target in view.targets(service, port) {
-                clusters(view, known, &target, &mut common);
+                clusters(view, known, &target, longest_try, &mut common);
             }
         }
     }
@@ -194,16 +198,17 @@ fn common(view: &View, known: &Known) -> Common {
 }
 
 /// A target's cluster, and its endpoints unless they depend on the node.
-fn clusters(view: &View, known: &Known, target: &Target, common: &mut Common) {
+fn clusters(view: &View, known: &Known, target: &Target, longest_try: Option<Duration>, common: &mut Common) {
     let by_address = target.is_by_address(view);
     let key = TargetKey {
         cluster: target.cluster_name(),
         rule: target.rule.map(|rule| rule.objects.clone()).unwrap_or_default(),
         by_address,
         has_zones: view.policies.has_locality(&target.service.host),
+        longest_try,
     };
     let (cluster, endpoints) = known.targets.get(key, || {
-        let resource = Resource::new(&target.cluster_name(), &cluster::outbound(view, target), target.objects());
+        let resource = Resource::new(&target.cluster_name(), &cluster::outbound(view, target, longest_try), target.objects());
         let alike = !by_address && target.locality.is_none();
         (resource, alike.then(|| endpoints(view, target)))
     });

@@ -43,13 +43,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Istio's "no limit" for circuit breakers.
 const UNLIMITED: u32 = u32::MAX;
 
-/// The cluster of a target.
-pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
+/// The cluster of a target. A user's `perTryTimeout` limits a try as a whole, but Envoy begins to count when there is a connection
+/// (`UpstreamRequest::onPoolReady`), so the longest holds for connecting too, unless a rule names another time.
+pub(crate) fn outbound(view: &View, target: &Target, longest_try: Option<Duration>) -> Cluster {
     let pool = target.policy.connection_pool.clone().unwrap_or_default();
     let (tcp, http) = (pool.tcp.unwrap_or_default(), pool.http.unwrap_or_default());
     let outlier = target.policy.outlier_detection.as_ref();
     // Istio: outlierDetection switches Envoy's panic mode off unless minHealthPercent asks for it.
     let panic = outlier.map(|outlier| outlier.min_health_percent.unwrap_or_default()).or(target.locality.as_ref().map(|_| 0));
+    let connect_timeout = tcp.connect_timeout.map_or(CONNECT_TIMEOUT.min(longest_try.unwrap_or(CONNECT_TIMEOUT)), |timeout| timeout.0);
     let by_address = target.is_by_address(view);
     // In Istio 0 is "not set" here; to Envoy it means that nothing passes.
     let limit = |wanted: Option<u32>| uint(wanted.filter(|limit| *limit > 0).unwrap_or(UNLIMITED));
@@ -59,7 +61,7 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
         eds_cluster_config: (!by_address).then(|| EdsClusterConfig { eds_config: Some(ads(None)), ..Default::default() }),
         lb_policy: if by_address { LbPolicy::ClusterProvided.into() } else { LbPolicy::default().into() },
-        connect_timeout: duration(tcp.connect_timeout.map_or_else(|| connect_timeout(view, target), |timeout| timeout.0)),
+        connect_timeout: duration(connect_timeout),
         circuit_breakers: Some(CircuitBreakers {
             thresholds: vec![Thresholds {
                 max_connections: limit(tcp.max_connections),
@@ -82,12 +84,6 @@ pub(crate) fn outbound(view: &View, target: &Target) -> Cluster {
         ),
         ..Default::default()
     }
-}
-
-/// How long connecting may take where no rule says so. A user's `perTryTimeout` limits a try as a whole, but Envoy begins to count when
-/// there is a connection (`UpstreamRequest::onPoolReady`).
-fn connect_timeout(view: &View, target: &Target) -> Duration {
-    view.mesh.longest_tries.get(&target.service.host).map_or(CONNECT_TIMEOUT, |longest| CONNECT_TIMEOUT.min(*longest))
 }
 
 /// The cluster that connects to the address that the caller asked for.

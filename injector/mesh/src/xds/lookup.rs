@@ -4,12 +4,14 @@ use crate::mesh::Mesh;
 use crate::mesh::policy::Policies;
 use crate::mesh::rule::{Policy, Rule};
 use crate::mesh::service::{Port, Service};
-use crate::mesh::virtual_service::VirtualService;
+use crate::mesh::virtual_service::{MESH, VirtualService};
 use crate::mesh::workload::Workload;
 use crate::node::Role;
 use crate::object::destination_rule::{LocalityLbSetting, SimpleLoadBalancer, Subset};
 use crate::object::virtual_service::Destination;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The mesh as one node sees it.
 pub(crate) struct View<'a> {
@@ -39,6 +41,23 @@ impl<'a> View<'a> {
         let mut found: Vec<&VirtualService> = self.mesh.virtual_services.iter().filter(visible).collect();
         found.sort_by_key(|owner| owner.reach());
         found.into_iter()
+    }
+
+    /// The longest time for one try at each host, where every route to it limits that (`perTryTimeout`): a sidecar's routes, or the
+    /// gateways'.
+    pub fn longest_tries(&self) -> BTreeMap<&'a str, Duration> {
+        let concerns = |owner: &&VirtualService| match self.role {
+            Role::Sidecar => owner.is_for(MESH),
+            Role::Router => owner.gateways.iter().any(|gateway| gateway != MESH),
+        };
+        let visible = |owner: &&VirtualService| owner.is_visible_in(&self.workload.namespace);
+        let owners = self.mesh.virtual_services.iter().filter(concerns).filter(visible);
+        let mut limits: BTreeMap<&str, Option<Duration>> = BTreeMap::new();
+        for (host, limit) in owners.flat_map(VirtualService::tries) {
+            let longest = limits.entry(host).or_insert(limit);
+            *longest = longest.zip(limit).map(|(one, other)| one.max(other));
+        }
+        limits.into_iter().filter_map(|(host, limit)| Some((host, limit?))).collect()
     }
 
     /// All clusters of a service's port: the whole, then each subset.
