@@ -30,6 +30,11 @@ pub fn to_run_a_cluster() -> bool {
     to("runs a Kubernetes cluster", [envoy_is_there(), modules_are_there("modules"), weir_cluster::needs::missing().map_or(Ok(()), Err)])
 }
 
+/// Whether pods have IPv6, given how many addresses one of them has.
+pub fn to_call_by_ipv6(addresses: usize) -> bool {
+    to("calls pods by IPv6", [if addresses > 1 { Ok(()) } else { Err("no IPv6 (/proc/sys/net/ipv6), or none for pods".into()) }])
+}
+
 fn to<const N: usize>(what: &str, needs: [Result<(), String>; N]) -> bool {
     let missing: Vec<String> = needs.into_iter().filter_map(Result::err).collect();
     if missing.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::command;
 use crate::dir::Dir;
-use crate::network::{CONTROL_PLANE, SERVICES};
+use crate::network::{self, CONTROL_PLANE};
 use crate::supervise::keep;
 use anyhow::Result;
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -45,7 +45,7 @@ pub fn start(programs: &Path, dir: &Dir) -> Result<()> {
             ("service-account-key-file", &file("tokens.pub")),
             ("service-account-signing-key-file", &file("tokens.key")),
             ("service-account-issuer", "https://kubernetes.default.svc"),
-            ("service-cluster-ip-range", SERVICES),
+            ("service-cluster-ip-range", &network::services()),
             ("authorization-mode", "RBAC"),
             ("allow-privileged", "true"),
             // Nodes' names resolve nowhere.

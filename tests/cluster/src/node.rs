@@ -55,14 +55,14 @@ pub fn start(programs: &Path, dir: &Dir, node: &Node) -> Result<()> {
     std::fs::write(own.at("kubelet.json"), serde_json::to_vec(&kubelet_config(dir, &own))?)?;
     let mut kubelet = inside(programs.join("kubelet"));
     kubelet.arg("--kubeconfig").arg(dir.kubeconfig_inside()).arg("--config").arg(own.at("kubelet.json"));
-    kubelet.arg(format!("--hostname-override={}", node.name)).arg(format!("--node-ip={}", network::node(node.index)));
+    kubelet.arg(format!("--hostname-override={}", node.name)).arg(format!("--node-ip={}", network::node_addresses(node.index)));
     kubelet.arg("--root-dir").arg(own.at("kubelet")).arg("--cert-dir").arg(own.at("pki"));
     kubelet.arg(format!("--node-labels=topology.kubernetes.io/zone={},topology.kubernetes.io/region={REGION}", node.zone));
     keep(kubelet, &log("kubelet"))?;
 
     let mut proxy = inside(programs.join("kube-proxy"));
     proxy.arg("--kubeconfig").arg(dir.kubeconfig_inside()).arg(format!("--hostname-override={}", node.name));
-    proxy.args(["--proxy-mode=nftables", "--conntrack-max-per-core=0"]).arg(format!("--cluster-cidr={}", network::PODS));
+    proxy.args(["--proxy-mode=nftables", "--conntrack-max-per-core=0"]).arg(format!("--cluster-cidr={}", network::all_pods()));
     keep(proxy, &log("kube-proxy"))
 }
 
@@ -82,6 +82,8 @@ fn import_images(dir: &Dir, own: &Dir) -> Result<()> {
 }
 
 fn pod_network(own: &Dir, node: &Node) -> serde_json::Value {
+    let ranges: Vec<_> = network::pods(node.index).into_iter().map(|subnet| json!([{"subnet": subnet}])).collect();
+    let routes: Vec<_> = ["0.0.0.0/0", "::/0"].into_iter().take(ranges.len()).map(|all| json!({"dst": all})).collect();
     json!({
         "cniVersion": "0.4.0",
         "name": "pods",
@@ -93,8 +95,8 @@ fn pod_network(own: &Dir, node: &Node) -> serde_json::Value {
             "ipam": {
                 "type": "host-local",
                 "dataDir": own.at("addresses"),
-                "ranges": [[{"subnet": network::pods(node.index)}]],
-                "routes": [{"dst": "0.0.0.0/0"}],
+                "ranges": ranges,
+                "routes": routes,
             },
         }],
     })

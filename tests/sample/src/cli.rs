@@ -1,7 +1,7 @@
 //! The command line: one subcommand per role, and the tools that ask the roles.
 
 use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -100,12 +100,15 @@ pub enum Command {
     },
 }
 
-/// Where a role listens: on all interfaces.
+/// Where a role listens.
 #[derive(Args, Clone, Debug)]
 pub struct Listen {
     /// A port to listen on; may be repeated [default: 9080 for bookinfo's roles, else 8080]
     #[arg(long = "port", value_name = "PORT")]
     ports: Vec<u16>,
+    /// The address to listen on; `::` is all of both families
+    #[arg(long, default_value = "0.0.0.0")]
+    address: IpAddr,
     /// Listen on nothing, and only run
     #[arg(long, conflicts_with = "ports")]
     no_port: bool,
@@ -117,7 +120,7 @@ pub struct Listen {
 impl Listen {
     fn addresses(&self, default: u16) -> Vec<SocketAddr> {
         let ports = if self.ports.is_empty() && !self.no_port { &[default] } else { self.ports.as_slice() };
-        ports.iter().map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port))).collect()
+        ports.iter().map(|port| SocketAddr::from((self.address, *port))).collect()
     }
 }
 

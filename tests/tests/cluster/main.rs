@@ -3,6 +3,7 @@
 mod commands;
 mod faults;
 mod installation;
+mod ipv6;
 mod rollouts;
 mod told;
 
@@ -14,6 +15,19 @@ use weir_sample::load::{Config, Load};
 use weir_tests::cluster::{self, Cluster};
 use weir_tests::scenario::{bookinfo, canary, locality};
 use weir_tests::{Figure, Mesh};
+
+/// A pod that every namespace takes, also one with the restricted standard.
+const POD: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: plain}
+spec:
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: app
+      image: weir-sample:latest
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+"#;
 
 fn run(test: impl AsyncFnOnce(&Cluster) -> Result<()>) {
     let Some(cluster) = cluster::shared() else { return };
