@@ -141,7 +141,7 @@ impl Cluster {
 
     /// Applies a manifest.
     pub fn apply_text(&self, text: &str) -> Result<()> {
-        self.kubectl_with(&["apply", "-f", "-"], text)
+        self.kubectl_with(&["apply", "-f", "-"], text).map(drop)
     }
 
     /// Asks the API server whether it would take a manifest: what it then says, in any case.
@@ -151,11 +151,12 @@ impl Cluster {
         Ok(if output.status.success() { Ok(out + &errors) } else { Err(errors) })
     }
 
-    /// Runs kubectl, which must succeed, on a text.
-    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Result<()> {
+    /// Runs kubectl, which must succeed, on a text; gives what it printed.
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String> {
         let output = self.kubectl_output(args, input)?;
-        ensure!(output.status.success(), "kubectl {args:?}: {}", texts(&output).1);
-        Ok(())
+        let (out, errors) = texts(&output);
+        ensure!(output.status.success(), "kubectl {args:?}: {errors}");
+        Ok(out)
     }
 
     fn kubectl_output(&self, args: &[&str], input: &str) -> Result<Output> {

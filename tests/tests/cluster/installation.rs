@@ -1,5 +1,6 @@
 //! Weir comes to a cluster of its own, is upgraded, and goes without a trace.
 
+use crate::POD;
 use anyhow::{Result, ensure};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,10 +53,12 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         let version = cluster.ask(&["version"])?;
         ensure!(version.matches(env!("CARGO_PKG_VERSION")).count() >= 2, "client and control plane: {version}");
         no_admission_fails_while_the_certificate_is_rotated(&cluster)?;
-        let upgraded = cluster.ask(&["upgrade", "--wait", "--set", "controlPlane.replicas=1", "--set", "validation.enabled=true"])?;
+        let set = ["controlPlane.replicas=1", "validation.enabled=true", "sidecarInjector.enableNamespacesByDefault=true"];
+        let upgraded = cluster.ask(&[&["upgrade", "--wait"][..], &set.map(|value| ["--set", value]).concat()].concat())?;
         let replicas = cluster.get(&["deployment", "weir", "-n", SYSTEM])?["spec"]["replicas"].clone();
         ensure!(replicas == 1, "{upgraded}");
         validates(&cluster)?;
+        injects_by_default(&cluster)?;
         let gone = cluster.ask(&["uninstall", "--purge", "--yes"])?;
         println!("{check}\n{installed}\n{again}\n{fit}\n{version}\n{upgraded}\n{gone}");
         cluster.wait("the namespace has gone", || {
@@ -66,6 +69,19 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         helm_tests_its_release(&cluster)
     };
     test().unwrap();
+}
+
+/// Namespaces without a label too, but not those that no mesh is for.
+fn injects_by_default(cluster: &Cluster) -> Result<()> {
+    let admit = |namespace: &str| {
+        let args = ["create", "-n", namespace, "--dry-run=server", "-o", "yaml", "-f", "-"];
+        anyhow::Ok(cluster.kubectl_with(&args, POD)?.contains("istio-proxy"))
+    };
+    cluster.wait("a namespace without a label is injected", || Ok(admit("default")?.then_some(())))?;
+    for namespace in ["kube-system", SYSTEM] {
+        ensure!(!admit(namespace)?, "{namespace}");
+    }
+    Ok(())
 }
 
 /// A certificate of the user's takes the place of Weir's own, then another of another authority.
