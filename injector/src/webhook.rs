@@ -12,11 +12,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tonic::body::Body;
 use weir_mesh::inject::{Injected, Namespace, Patch, Selection, Values, inject, select};
 
-/// Larger than any object that the API server takes (3 MB), with what is around it.
-const LARGEST: usize = 8 << 20;
+/// Larger than any object that etcd takes (1.5 MB) and what it was before, with what is around them.
+const LARGEST: usize = 4 << 20;
+/// So many are worked on at a time: anybody may ask, and an object takes some fifty times as much memory as its text.
+pub const TURNS: usize = 4;
+/// How long a request may take to come.
+const READING: Duration = Duration::from_secs(10);
 
 /// The webhook, cheap to clone.
 #[derive(Clone)]
@@ -27,6 +34,8 @@ pub struct Webhook {
     pub ca: String,
     /// What looks for mistakes.
     pub validator: Validator,
+    /// Who works on a request has one of [`TURNS`].
+    pub turns: Arc<Semaphore>,
 }
 
 /// An `AdmissionReview` of admission.k8s.io/v1, as far as it is read
@@ -50,10 +59,12 @@ impl Answer for Webhook {
         if request.method() != Method::POST || !["/inject", "/validate"].contains(&path.as_str()) {
             return Ok(text(StatusCode::NOT_FOUND, "there is POST /inject and POST /validate\n".to_string()));
         }
-        let body = match Limited::new(request.into_body(), LARGEST).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return Ok(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
+        let body = match timeout(READING, Limited::new(request.into_body(), LARGEST).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) => return Ok(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
+            Err(_) => return Ok(text(StatusCode::REQUEST_TIMEOUT, format!("the request did not come within {READING:?}\n"))),
         };
+        let _turn = self.turns.acquire().await;
         Ok(match serde_json::from_slice::<Review>(&body) {
             Ok(Review { request }) if path == "/validate" => json(&request.answer(self.validate(&request).await)),
             Ok(Review { request }) => json(&request.answer(self.decide(&request))),
@@ -137,7 +148,7 @@ mod tests {
     use super::*;
 
     fn webhook() -> Webhook {
-        Webhook { values: Arc::default(), ca: "CA".into(), validator: Validator::default() }
+        Webhook { values: Arc::default(), ca: "CA".into(), validator: Validator::default(), turns: Arc::new(Semaphore::new(TURNS)) }
     }
 
     fn review(asked: &Asked) -> Value {

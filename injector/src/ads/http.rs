@@ -14,7 +14,8 @@ use tonic::codegen::Service;
 use weir_mesh::node::Node;
 
 /// A node brings the version of everything that it has when it reconnects: a large mesh needs more than the default of 4 MB.
-const LARGEST_REQUEST: usize = 64 << 20;
+/// In memory it takes some ten times as much.
+const LARGEST_REQUEST: usize = 16 << 20;
 
 impl Answer for Ads {
     /// ADS for whoever asks, and pages for people and probes.

@@ -4,7 +4,7 @@ use super::nodes::{Connected, Nodes};
 use super::status::{Rejection, short};
 use super::stream::{Protocol, Push, Request};
 use super::{delta, sotw};
-use crate::kubernetes::tokens::{Refused, Tokens};
+use crate::kubernetes::tokens::{Pod, Refused, Tokens, may};
 use crate::modules;
 use crate::world::World;
 use envoy_types::pb::envoy::config::core::v3::Node as NodeMessage;
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 use weir_mesh::bootstrap::MODULES;
@@ -27,6 +27,8 @@ use weir_mesh::snapshot::Type;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Of a node's modules so many count.
 const MOST_MODULES: usize = 64;
+/// How long a stream may take to say for whom it is, with the review of its token.
+const GREETING: Duration = Duration::from_secs(10);
 /// Responses to a node that does not read them.
 const BACKLOG: usize = 16;
 
@@ -64,15 +66,31 @@ impl AggregatedDiscoveryService for Ads {
 }
 
 impl Ads {
-    /// The node that a stream is for.
-    async fn identify(&self, node: Option<&NodeMessage>, authorization: Option<&str>) -> Result<Node, Status> {
+    /// The node that a stream is for, which may be that of a pod whose token was shown.
+    fn identify(&self, node: Option<&NodeMessage>, shown: Option<Pod>) -> Result<Node, Status> {
         let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
         let id: Node = node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))?;
         let node = Node { modules: modules_of(node), ..id };
-        if let Some(tokens) = &self.tokens {
-            tokens.admit(authorization, &node).await.map_err(|refused| status(&refused))?;
+        if let Some(pod) = shown {
+            may(pod, &node).map_err(|refused| status(&refused))?;
         }
         Ok(node)
+    }
+
+    /// The first message of a stream and the node that it is for. Nothing is read from who shows no token.
+    async fn greet<Asked>(
+        &self,
+        inbound: &mut Streaming<Asked>,
+        node_of: fn(&Asked) -> Option<&NodeMessage>,
+        authorization: Option<&str>,
+    ) -> Result<Option<(Asked, Node)>, Status> {
+        let shown = match &self.tokens {
+            Some(tokens) => Some(tokens.shown(authorization).await.map_err(|refused| status(&refused))?),
+            None => None,
+        };
+        let Some(first) = inbound.message().await? else { return Ok(None) };
+        let node = self.identify(node_of(&first), shown)?;
+        Ok(Some((first, node)))
     }
 
     /// Answers a stream at once and drives it in a task of its own, until the node leaves or the server ends.
@@ -92,10 +110,10 @@ impl Ads {
         let (mut inbound, ads) = (request.into_inner(), self.clone());
         let (send, receive) = mpsc::channel(BACKLOG);
         tokio::spawn(async move {
-            // The node says who it is in its first message.
-            let Ok(Some(first)) = inbound.message().await else { return };
-            let node = match ads.identify(node_of(&first), authorization.as_deref()).await {
-                Ok(node) => node,
+            let greeted = timeout(GREETING, ads.greet(&mut inbound, node_of, authorization.as_deref())).await;
+            let (first, node) = match greeted.unwrap_or_else(|_| Err(Status::deadline_exceeded("the stream began without a request"))) {
+                Ok(Some(greeted)) => greeted,
+                Ok(None) => return,
                 Err(status) => {
                     tracing::warn!("a stream was refused: {}", status.message());
                     let _ = send.send(Err(status)).await;

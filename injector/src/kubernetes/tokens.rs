@@ -67,11 +67,6 @@ impl Tokens {
         Tokens { client, known: Arc::default() }
     }
 
-    /// Whether who shows the header `authorization` is the node.
-    pub async fn admit(&self, authorization: Option<&str>, node: &Node) -> Result<(), Refused> {
-        may(self.shown(authorization).await?, node)
-    }
-
     /// The pod whose token the header `authorization` shows.
     pub async fn shown(&self, authorization: Option<&str>) -> Result<Pod, Refused> {
         let token = authorization.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Refused::NoToken)?;
@@ -116,7 +111,8 @@ fn bound(status: TokenReviewStatus) -> Result<Pod, Refused> {
     }
 }
 
-fn may(pod: Pod, node: &Node) -> Result<(), Refused> {
+/// Whether a pod is the node that it asks as.
+pub fn may(pod: Pod, node: &Node) -> Result<(), Refused> {
     if pod.namespace == node.namespace && pod.name == node.pod {
         return Ok(());
     }
