@@ -5,7 +5,9 @@ use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config;
 use prost::Message;
-use weir_mesh::mesh::{self, Module, Options, pull};
+use std::sync::Arc;
+use weir_mesh::finding::Severity;
+use weir_mesh::mesh::{self, Module, Options, Pulls, pull};
 use weir_mesh::node::Node;
 use weir_mesh::object::Objects;
 use weir_mesh::snapshot::Type;
@@ -249,6 +251,27 @@ fn what_is_pulled_is_told_by_url_digest_and_where_the_policy_is_always_by_object
     ] {
         assert_eq!(source(fields), expected, "{fields}");
     }
+}
+
+#[test]
+fn a_plugin_whose_module_cannot_be_pulled_fails_as_it_says() {
+    let found = |fields: &str, severity| {
+        let text = plugin("shop/p", "").replace("url: file:///m.wasm", &format!("url: oci://hub/m:v1\n  {fields}"));
+        let objects = [http_service("shop/a"), pod("shop/caller", "10.1.0.1", "app: caller"), text].concat();
+        let objects = Objects::default().update(read(&[&objects]));
+        let source = objects.iter().find_map(|object| pull::source(object)).unwrap();
+        let pulled = pull::Pulled { source, module: None, problem: Some((severity, "no".into())) };
+        let pulls = Pulls::Known(Arc::new([("WasmPlugin shop/p".to_string(), pulled)].into()));
+        let (mesh, findings) = mesh::build(&objects, &Options { pulls, ..options() });
+        let filter = sidecar(&mesh, "shop/caller").extension("shop.p").map(|filter| filter.typed_config.unwrap().type_url);
+        (findings[0].message.clone(), filter)
+    };
+    let fault = Some("type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault".to_string());
+    let (closed, no_effect) = ("no; requests get 503, since its failStrategy is not FAIL_OPEN", "no; the plugin has no effect");
+    assert_eq!(found("", Severity::Error), (closed.into(), fault.clone()));
+    assert_eq!(found("failStrategy: FAIL_RELOAD", Severity::Error), (closed.into(), fault));
+    assert_eq!(found("failStrategy: FAIL_OPEN", Severity::Error), (no_effect.into(), None));
+    assert_eq!(found("", Severity::Warning), (no_effect.into(), None), "it is on its way");
 }
 
 #[test]

@@ -168,7 +168,8 @@ impl Subscription {
     pub fn fresh(&self, resources: &BTreeMap<String, Arc<Resource>>) -> Option<Fresh> {
         let new = |(name, resource): (&String, &Arc<Resource>)| {
             let known = self.told.get(name).is_some_and(|told| told.is(resource));
-            (!known).then(|| resource.clone())
+            let enough = resource.stands_in && self.has(name);
+            (!known && !enough).then(|| resource.clone())
         };
         let add: Vec<_> = if self.wildcard {
             resources.iter().filter_map(new).collect()

@@ -24,8 +24,14 @@ const NODE: &str = "sidecar~198.18.1.2~a-0.shop~shop.svc.cluster.local";
 fn world(resources: &[(Type, &str, &str)]) -> Arc<World> {
     let mut snapshot = Snapshot::default();
     for (kind, name, version) in resources {
-        let resource =
-            Resource { name: name.to_string(), version: version.to_string(), body: "body".into(), objects: vec![], fetches: false };
+        let resource = Resource {
+            name: name.to_string(),
+            version: version.to_string(),
+            body: "body".into(),
+            objects: vec![],
+            fetches: false,
+            stands_in: false,
+        };
         snapshot.resources.entry(*kind).or_default().insert(name.to_string(), Arc::new(resource));
     }
     Arc::new(World::of([(NODE.parse().unwrap(), Arc::new(snapshot))]))

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use weir_mesh::finding::Severity;
@@ -24,6 +24,8 @@ use weir_mesh::object::Objects;
 const AGAIN: Duration = Duration::from_secs(1);
 /// So often at most: then it is tried about every minute.
 const MOST_DOUBLED: u32 = 6;
+/// So many are pulled at a time.
+const TURNS: usize = 4;
 /// How long a module is served that no plugin needs any more: a proxy may be about to ask for it.
 const KEPT: Duration = Duration::from_secs(600);
 
@@ -40,6 +42,8 @@ pub struct Puller {
     /// When the modules were last needed that were pulled.
     needed: BTreeMap<String, Instant>,
     running: JoinSet<(Source, Result<Bytes>)>,
+    /// Who pulls has one of [`TURNS`].
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -64,7 +68,7 @@ impl Puller {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (publish, pulls) = watch::channel(Pulls::Known(Arc::default()));
         let (wanted, pulled, good, needed, running) = Default::default();
-        (Puller { store, publish, wanted, pulls: pulled, good, needed, running }, pulls)
+        (Puller { store, publish, wanted, pulls: pulled, good, needed, running, turns: Arc::new(Semaphore::new(TURNS)) }, pulls)
     }
 
     /// Pulls what these objects need, each once; done when nothing is on its way any more.
@@ -73,6 +77,16 @@ impl Puller {
         while let Some(done) = self.running.join_next().await {
             self.done(done.ok());
         }
+    }
+
+    /// What has not come by now counts as failed, until it comes.
+    pub fn overdue(&mut self) {
+        for pull in self.pulls.values_mut() {
+            if let Pull::Running { problem: problem @ None, .. } = pull {
+                *problem = Some("the module has not come yet".to_string());
+            }
+        }
+        self.tell();
     }
 
     /// Whether there is anything that was to be pulled.
@@ -106,8 +120,9 @@ impl Puller {
                 Some(Pull::Failed { failures, problem, again }) if *again <= Instant::now() => (*failures, Some(problem.clone())),
                 Some(_) => continue,
             };
-            let pulled = source.clone();
+            let (pulled, turns) = (source.clone(), self.turns.clone());
             self.running.spawn(async move {
+                let _turn = turns.acquire().await;
                 let module = fetch::fetch(&pulled).await;
                 (pulled, module)
             });

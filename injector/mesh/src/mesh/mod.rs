@@ -54,6 +54,8 @@ pub enum Module {
         /// Its digest in hexadecimal digits.
         sha256: String,
     },
+    /// Nowhere yet, and no request may pass without it.
+    Missing,
 }
 
 impl Module {
@@ -62,6 +64,7 @@ impl Module {
         match self {
             Module::File { sha256, .. } => sha256.as_deref(),
             Module::Served { sha256 } => Some(sha256),
+            Module::Missing => None,
         }
     }
 }

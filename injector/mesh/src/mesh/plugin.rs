@@ -98,7 +98,11 @@ pub(super) fn build(objects: &Objects, options: &Options, findings: &mut Vec<Fin
         if let Kind::WasmPlugin(plugin) = &object.kind {
             let (module, fault) = module(object, plugin, options);
             if let Some((severity, field, message)) = fault {
-                let effect = if module.is_some() { "the module that was there stays in force" } else { "the plugin has no effect" };
+                let effect = match module {
+                    None => "the plugin has no effect",
+                    Some(Module::Missing) => "requests get 503, since its failStrategy is not FAIL_OPEN",
+                    Some(_) => "the module that was there stays in force",
+                };
                 findings.push(object.finding(severity, None, field, format!("{message}; {effect}")));
             }
             if let Some(module) = module {
@@ -157,6 +161,10 @@ fn module(object: &Object, plugin: &WasmPlugin, options: &Options) -> (Option<Mo
         None => (None, warning(format!("{:?} is no url of a module: expected oci://, https://, http:// or file://", plugin.url))),
         Some(source) => {
             let (module, problem) = options.pulls.module(object, &source);
+            // Istio's rule: what cannot be fetched fails as the plugin does. While it is on its way, all stays as it was.
+            let failed = problem.as_ref().is_some_and(|(severity, _)| *severity == Severity::Error);
+            let closed = failed && plugin.fail_strategy != FailStrategy::FailOpen;
+            let module = module.or(closed.then_some(Module::Missing));
             (module, problem.map(|(severity, message)| (severity, "spec.url", message)))
         }
     }

@@ -168,6 +168,10 @@ fn filter(plugin: &Plugin, config: &str) -> Filter {
     let near = Arc::new(resource(true));
     match &plugin.module {
         Module::File { .. } => Filter { sha256: None, far: near.clone(), near },
+        Module::Missing => {
+            let stand_in = Arc::new(Resource { stands_in: true, ..resource(true) });
+            Filter { sha256: None, near: stand_in.clone(), far: stand_in }
+        }
         Module::Served { sha256 } => {
             Filter { sha256: Some(sha256.clone()), near, far: Arc::new(Resource { fetches: true, ..resource(false) }) }
         }

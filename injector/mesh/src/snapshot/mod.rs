@@ -67,6 +67,8 @@ pub struct Resource {
     pub objects: Vec<String>,
     /// Whether it is a filter whose module the proxy gets from the control plane.
     pub fetches: bool,
+    /// Whether it stands in for what is missing: a proxy that has an earlier state keeps that.
+    pub stands_in: bool,
 }
 
 /// Resources by type and name.
@@ -93,7 +95,7 @@ impl Resource {
     fn of(name: &str, message: &impl Message, objects: impl IntoIterator<Item = String>) -> Resource {
         let body = Bytes::from(message.encode_to_vec());
         let version = format!("{:016x}", xxh3_64(&body));
-        Resource { name: name.into(), version, body, objects: objects.into_iter().collect(), fetches: false }
+        Resource { name: name.into(), version, body, objects: objects.into_iter().collect(), fetches: false, stands_in: false }
     }
 
     /// The same for a proxy that runs an earlier state of the filter, in bytes that each attempt makes anew: until the proxy has the module

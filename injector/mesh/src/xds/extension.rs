@@ -10,8 +10,10 @@ use envoy_types::pb::envoy::config::core::v3::http_uri::HttpUpstreamType;
 use envoy_types::pb::envoy::config::core::v3::{
     AsyncDataSource, DataSource, HttpUri, RemoteDataSource, RetryPolicy, TypedExtensionConfig, data_source,
 };
+use envoy_types::pb::envoy::extensions::filters::http::fault::v3::{FaultAbort, HttpFault, fault_abort};
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{FailurePolicy, PluginConfig, VmConfig, plugin_config};
+use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
 use envoy_types::pb::google::protobuf::StringValue;
 use prost::Message;
 use std::path::Path;
@@ -30,6 +32,7 @@ pub(crate) fn build(plugin: &Plugin, config: &str, has: bool) -> TypedExtensionC
         Filter::Foreign { name, fail, .. } => (plugin.resource_name(), name.clone(), failure_policy(*fail)),
     };
     let code = match &plugin.module {
+        Module::Missing => return TypedExtensionConfig { name: plugin.resource_name(), typed_config: any(unavailable()) },
         Module::File { path, .. } => local(path),
         Module::Served { sha256 } if has => local(&bootstrap::module(sha256)),
         Module::Served { sha256 } => Specifier::Remote(remote(sha256)),
@@ -61,6 +64,13 @@ pub(crate) fn update(resource: &[u8], attempt: u64) -> Option<TypedExtensionConf
     uri.uri = format!("{}?attempt={attempt}", uri.uri);
     filter.value = wasm.encode_to_vec();
     Some(resource)
+}
+
+/// Stands in for a filter without which no request may pass.
+fn unavailable() -> HttpFault {
+    let all = FractionalPercent { numerator: 100, denominator: DenominatorType::Hundred.into() };
+    let abort = FaultAbort { error_type: Some(fault_abort::ErrorType::HttpStatus(503)), percentage: Some(all), ..Default::default() };
+    HttpFault { abort: Some(abort), ..Default::default() }
 }
 
 fn local(path: &Path) -> Specifier {

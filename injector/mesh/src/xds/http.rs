@@ -131,7 +131,7 @@ fn discovered(plugin: &Plugin) -> HttpFilter {
     let source = ExtensionConfigSource {
         config_source: Some(ads(millis(FILTER_WAIT))),
         default_config: any(Rbac::default()),
-        type_urls: vec![Wasm::type_url(), Rbac::type_url()],
+        type_urls: vec![Wasm::type_url(), Rbac::type_url(), HttpFault::type_url()],
         ..Default::default()
     };
     HttpFilter { name: plugin.resource_name(), config_type: Some(ConfigType::ConfigDiscovery(source)), ..Default::default() }

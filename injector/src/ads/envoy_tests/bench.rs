@@ -11,7 +11,7 @@ use crate::world::World;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -58,7 +58,8 @@ impl Server {
     async fn start(address: SocketAddr, world: Arc<World>, nodes: Nodes, modules: Store) -> Server {
         let (publish, world) = watch::channel(world);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listening = runtime.spawn(listen::tcp(address)).await.unwrap().unwrap();
+        // The one before it may not have gone quite yet.
+        let listening = until("the address", async || runtime.spawn(listen::tcp(address)).await.unwrap().ok()).await;
         let address = listening.local_addr().unwrap();
         let proxies = Proxies { ads: Ads { world, nodes, tokens: None }, modules };
         runtime.spawn(listen::serve_tcp(listening, proxies, listen::never()));
@@ -136,14 +137,15 @@ impl Bench {
         Some((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
-    /// The header `x-module` of an answer, empty if it has none.
+    /// The header `x-module` of an answer, empty if it has none; of one that failed its status.
     pub async fn module(&self) -> Option<String> {
         let listeners = self.admin("/listeners").await?;
         let address = listeners.lines().find_map(|line| line.strip_prefix("l::"))?;
         let response = self.client.request(Request::get(format!("http://{address}/")).body(Empty::new()).unwrap()).await.ok()?;
         let told = response.headers().get("x-module").map(|it| it.to_str().unwrap().to_string()).unwrap_or_default();
+        let status = response.status();
         drop(response.into_body().collect().await);
-        Some(told)
+        Some(if status == StatusCode::OK { told } else { status.as_u16().to_string() })
     }
 
     pub async fn admin(&self, path: &str) -> Option<String> {

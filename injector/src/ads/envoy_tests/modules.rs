@@ -50,7 +50,11 @@ fn module(version: &str) -> Bytes {
 
 /// The filter as the control plane tells it to a proxy that lacks its module.
 fn filter(version: &str) -> Resource {
-    let modules = [("weir-canary".to_string(), Module::Served { sha256: digest(&module(version)) })].into();
+    filter_of(Module::Served { sha256: digest(&module(version)) })
+}
+
+fn filter_of(module: Module) -> Resource {
+    let modules = [("weir-canary".to_string(), module)].into();
     let options = Options { domain: "cluster.local".into(), modules, marked: true, pulls: Pulls::Never };
     let files = [SourceFile { path: "shop.yaml".into(), text: OBJECTS.into() }];
     let (mesh, findings) = mesh::build(&Objects::default().update(read(&files)), &options);
@@ -104,6 +108,28 @@ async fn an_envoy_that_starts_without_its_module_serves_nothing_until_it_comes()
     bench.modules.put(module("v1"));
     let first = until("an answer", async || bench.module().await).await;
     assert_eq!(first, "v1");
+}
+
+#[tokio::test]
+async fn where_a_module_is_missing_requests_fail_but_for_an_envoy_that_has_one() {
+    let mut running = start(&["v1"]).await;
+    runs(&running, "v1").await;
+    let load = running.load().await;
+    running.change(|plan| plan.filters[0].1 = Some(filter_of(Module::Missing)));
+    let address = running.stop_server().unwrap();
+    running.start_server(address).await;
+    running.stands("ECDS", State::Synced).await;
+    running.modules.put(module("v2"));
+    running.change(|plan| plan.filters[0].1 = Some(filter("v2")));
+    runs(&running, "v2").await;
+    assert_eq!(load.failures().await, [] as [&str; 0]);
+
+    let mut new =
+        Bench::with(ApiType::DeltaGrpc, Store::default(), |plan| plan.filters = vec![(FILTER, Some(filter_of(Module::Missing)))]).await;
+    runs(&new, "503").await;
+    new.modules.put(module("v1"));
+    new.change(|plan| plan.filters[0].1 = Some(filter("v1")));
+    runs(&new, "v1").await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::envoy::config::rbac::v3::Rbac as Rules;
 use envoy_types::pb::envoy::config::rbac::v3::rbac::Action;
 use envoy_types::pb::envoy::config::route::v3 as route;
+use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
@@ -66,7 +67,7 @@ fn address(address: SocketAddr) -> Option<core::Address> {
 pub fn extension(name: &str, filter: Any) -> Resource {
     let body = core::TypedExtensionConfig { name: name.into(), typed_config: Some(filter) }.encode_to_vec();
     let version = sha2::Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-    Resource { name: name.into(), version, body: body.into(), objects: vec![format!("Test {name}")], fetches: false }
+    Resource { name: name.into(), version, body: body.into(), objects: vec![format!("Test {name}")], fetches: false, stands_in: false }
 }
 
 /// A filter that lets everything pass: it denies what a rule names, and there is none.
@@ -115,8 +116,14 @@ impl Plan {
         let mut snapshot = Snapshot::default();
         let mut add = |kind: Type, name: &str, body: Vec<u8>| {
             let version = sha2::Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-            let resource =
-                Resource { name: name.to_string(), version, body: body.into(), objects: vec![format!("Test {name}")], fetches: false };
+            let resource = Resource {
+                name: name.to_string(),
+                version,
+                body: body.into(),
+                objects: vec![format!("Test {name}")],
+                fetches: false,
+                stands_in: false,
+            };
             snapshot.resources.entry(kind).or_default().insert(name.to_string(), Arc::new(resource));
         };
         for (name, timeout) in &self.clusters {
@@ -137,7 +144,7 @@ impl Plan {
         let discovery = core::ExtensionConfigSource {
             config_source: ads(),
             default_config: Some(passing()),
-            type_urls: vec![Rbac::type_url(), Wasm::type_url()],
+            type_urls: vec![Rbac::type_url(), Wasm::type_url(), HttpFault::type_url()],
             ..Default::default()
         };
         let filter = |name: &str, config| hcm::HttpFilter { name: name.into(), config_type: Some(config), ..Default::default() };

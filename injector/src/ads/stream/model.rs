@@ -51,8 +51,14 @@ fn snapshot(world: &World) -> Arc<Snapshot> {
         for (kind, version) in Type::ALL.into_iter().zip(versions) {
             let Some(version) = version else { continue };
             let name = format!("n{number}");
-            let resource =
-                Resource { name: name.clone(), version: version.to_string(), body: Bytes::new(), objects: vec![], fetches: false };
+            let resource = Resource {
+                name: name.clone(),
+                version: version.to_string(),
+                body: Bytes::new(),
+                objects: vec![],
+                fetches: false,
+                stands_in: false,
+            };
             snapshot.resources.entry(kind).or_default().insert(name, Arc::new(resource));
         }
     }

@@ -17,6 +17,7 @@ fn snapshot(resources: &[(Type, &str)]) -> Arc<Snapshot> {
                 body: Default::default(),
                 objects,
                 fetches: name.starts_with("fetched"),
+                stands_in: version.starts_with("stand-in"),
             };
             (name.to_string(), Arc::new(resource))
         };
@@ -281,6 +282,17 @@ fn a_filter_whose_module_is_fetched_is_sent_again_ever_more_seldom_until_it_is_t
     }
     stream.request(ack(&pushes[0]));
     assert_eq!((stream.asks_again(), state(&stream)), (None, (State::Synced, 0)));
+}
+
+#[test]
+fn what_stands_in_for_a_filter_is_not_sent_to_who_has_the_filter() {
+    let filter = snapshot(&[(Filter, "filter=1")]);
+    let mut stream = settled(&filter, &[ask(Filter, &["filter"])]);
+    let stand_in = snapshot(&[(Filter, "filter=stand-in")]);
+    assert_eq!(shown(&stream.update(stand_in.clone())), Vec::<String>::new());
+    let mut new = settled(&stand_in, &[ask(Filter, &["filter"])]);
+    assert_eq!(shown(&new.update(snapshot(&[(Filter, "filter=2")]))), ["ECDS +filter=2"]);
+    assert_eq!(shown(&stream.update(snapshot(&[(Filter, "filter=2")]))), ["ECDS +filter=2"]);
 }
 
 #[test]

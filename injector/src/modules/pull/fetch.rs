@@ -10,6 +10,7 @@ use oci_client::errors::{DigestError, OciDistributionError};
 use oci_client::manifest::{OciDescriptor, OciImageManifest};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
+use reqwest::redirect::{Action, Attempt, Policy};
 use std::net::IpAddr;
 use std::time::Duration;
 use weir_mesh::mesh::pull::Source;
@@ -18,6 +19,8 @@ use weir_mesh::mesh::pull::Source;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Of the whole pull.
 const LONGEST: Duration = Duration::from_secs(120);
+/// Of a file's server.
+const REDIRECTS: usize = 5;
 /// Layers that are a module as it is: Istio's, and the CNCF's.
 const MODULE_LAYERS: [&str; 2] = ["application/vnd.module.wasm.content.layer.v1+wasm", "application/wasm"];
 /// Layers that hold `plugin.wasm`, where they are the last ones.
@@ -32,7 +35,7 @@ pub async fn fetch(source: &Source) -> Result<Bytes> {
 }
 
 async fn file(source: &Source) -> Result<Bytes> {
-    let client = reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build()?;
+    let client = reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).redirect(Policy::custom(redirect)).build()?;
     let response = client.get(&source.url).send().await?.error_for_status()?;
     let module = unpack(collect(response.bytes_stream()).await?)?;
     let found = digest(&module);
@@ -40,6 +43,18 @@ async fn file(source: &Source) -> Result<Bytes> {
         bail!("what {} serves has the digest {found}, not {}", source.url, source.sha256);
     }
     Ok(module)
+}
+
+/// Few, and never from a server that proves who it is to one that does not.
+fn redirect(attempt: Attempt) -> Action {
+    let was_safe = attempt.previous().iter().any(|url| url.scheme() == "https");
+    if attempt.previous().len() > REDIRECTS {
+        attempt.error("too many redirects")
+    } else if was_safe && attempt.url().scheme() != "https" {
+        attempt.error("a redirect from https to http")
+    } else {
+        attempt.follow()
+    }
 }
 
 async fn image(source: &Source) -> Result<Bytes> {
@@ -91,11 +106,15 @@ async fn collect<E: Into<anyhow::Error>>(stream: impl Stream<Item = Result<Bytes
     Ok(all.into())
 }
 
-/// A wrong digest in the same words, wherever it was found.
+/// A wrong digest in the same words, wherever it was found; and nothing of what a server wrote, whom the url may name for others to hear.
 fn told(name: &str, error: OciDistributionError) -> anyhow::Error {
     match error {
         OciDistributionError::DigestError(DigestError::VerificationError { expected, actual }) => {
             anyhow::anyhow!("the image {name} has the digest {actual}, not {expected}")
+        }
+        OciDistributionError::ServerError { code, url, .. } => anyhow::anyhow!("{url} answers {code}"),
+        OciDistributionError::AuthenticationFailure(_) => {
+            anyhow::anyhow!("the registry of {name} does not let everybody pull it, and Weir has no credentials")
         }
         error => error.into(),
     }
