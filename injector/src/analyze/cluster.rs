@@ -24,6 +24,8 @@ use weir_mesh::object::{Key, Object, Objects, Read, read_value};
 pub struct Cluster {
     objects: Objects,
     findings: Vec<Finding>,
+    /// The DNS domain, as far as the control plane's settings could be read.
+    pub domain: String,
 }
 
 /// The objects of one kind.
@@ -66,7 +68,8 @@ impl Cluster {
                 findings.append(&mut read.findings);
             }
         }
-        Cluster { objects: Objects::default().update(Read { objects, ..Read::default() }), findings }
+        let domain = settings.proxy.cluster_domain.clone();
+        Cluster { objects: Objects::default().update(Read { objects, ..Read::default() }), findings, domain }
     }
 
     /// The same as it would be after applying the files.

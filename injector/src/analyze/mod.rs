@@ -91,7 +91,9 @@ fn of_files(texts: &Texts) -> Found {
 
 async fn of_cluster(args: &Args, texts: &Texts) -> Result<Found> {
     let client = args.target.cluster().await?.client;
-    let world = cluster::read(&client).await?.with(texts).world(&options());
+    let cluster = cluster::read(&client).await?;
+    let options = Options { domain: cluster.domain.clone(), ..options() };
+    let world = cluster.with(texts).world(&options);
     let files = if texts.files.is_empty() { String::new() } else { format!(" with {}", some(texts.files.len(), "file")) };
     let place = format!("in {} of the cluster{files}", some(world.objects.iter().count(), "object"));
     Ok(Found { findings: world.findings.iter().map(FindingStatus::from).collect(), place })

@@ -1,6 +1,5 @@
 //! The control plane of a cluster.
 
-use super::DOMAIN;
 use super::monitoring::{self, Monitoring};
 use super::proxies::Proxies;
 use crate::ads::nodes::Nodes;
@@ -15,15 +14,15 @@ use crate::listen;
 use crate::modules::{self, pull::Puller, store::Store};
 use crate::programmed;
 use crate::validation::Validator;
-use crate::webhook::Webhook;
+use crate::webhook::{self, Webhook};
 use anyhow::{Context, Result, bail};
-use kube::Client;
+use kube::{Client, Config};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use weir_mesh::inject::Values;
 use weir_mesh::mesh::{Options, Pulls};
 
@@ -49,6 +48,8 @@ const TOLD: Duration = Duration::from_secs(3);
 /// After SIGTERM: until all who choose among the replicas know that this one ends.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// How long the API server may say nothing.
+const SILENCE: Duration = Duration::from_secs(75);
 /// How long nothing is served before the modules are there that WasmPlugins name: without them these have no effect.
 const PULLS: Duration = Duration::from_secs(20);
 
@@ -58,7 +59,8 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let told = |name| std::env::var(name).with_context(|| format!("{name} is not set: the control plane runs in a pod that says it"));
     let replica = Replica { namespace: told("POD_NAMESPACE")?, name: told("POD_NAME")? };
     let namespace = replica.namespace.clone();
-    let client = Client::try_default().await.context("no access to a cluster")?;
+    let values = values(&namespace)?;
+    let client = client().await.context("no access to a cluster")?;
 
     let (close, closing) = watch::channel(false);
     let (serving, served) = watch::channel(None);
@@ -68,7 +70,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let (lead, leads) = watch::channel(false);
     tokio::spawn(lease::strive(client.clone(), replica.clone(), lead, closing.clone()));
 
-    let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{DOMAIN}")];
+    let names = [format!("{SERVICE}.{namespace}.svc"), format!("{SERVICE}.{namespace}.svc.{}", values.proxy.cluster_domain)];
     let authority = authority::of(&client, &namespace).await?;
     let own = Shown::new(&authority.issue(&names)?)?;
     let mounted = Mounted::find()?;
@@ -79,9 +81,15 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     };
     introduce(&client, &namespace, &authorities).await;
     let modules = Store::default();
-    let options = Options { domain: DOMAIN.into(), modules: serve_modules(folder, &modules), marked: false, pulls: Pulls::Never };
+    let options = Options {
+        domain: values.proxy.cluster_domain.clone(),
+        modules: serve_modules(folder, &modules),
+        marked: false,
+        pulls: Pulls::Never,
+    };
     let validator = Validator::new(served, Options { pulls: Pulls::Assumed, ..options.clone() });
-    let webhook = Webhook { values: Arc::new(values(&namespace)?), ca: authority.certificate.clone(), validator };
+    let webhook =
+        Webhook { values: Arc::new(values), ca: authority.certificate.clone(), validator, turns: Arc::new(Semaphore::new(webhook::TURNS)) };
     tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, webhooks.server_config()?, webhook, closing.clone()));
     tokio::spawn(renew(authority, names, own.clone()));
     tokio::spawn(certify(client.clone(), namespace, authorities, mounted, leads.clone()));
@@ -90,7 +98,9 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let (mut puller, pulls) = Puller::new(modules.clone());
     let (mut follower, mut world) = follow::first(&mut changes, &options, pulls).await.context("the cluster is no longer watched")?;
     // A proxy that runs a module keeps it while this replica learns what it was.
-    let _ = tokio::time::timeout(PULLS, puller.first(&world.objects)).await;
+    if tokio::time::timeout(PULLS, puller.first(&world.objects)).await.is_err() {
+        puller.overdue();
+    }
     if puller.has_pulled() {
         world = follower.world();
     }
@@ -117,6 +127,14 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let _ = close.send(true);
     tokio::time::sleep(LEAVING).await;
     Ok(())
+}
+
+/// A client that notices when the API server is gone without a word: a watch hears at least every 65 s, an answer comes sooner.
+async fn client() -> Result<Client> {
+    let mut config = Config::infer().await?;
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    Ok(Client::try_from(config)?)
 }
 
 /// The user's certificate for the webhooks.

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The DNS domain of a cluster, unless its administrator chose another.
+/// The DNS domain of a mesh from files.
 pub const DOMAIN: &str = "cluster.local";
 
 /// Serve configuration to Envoys over ADS, from files that are watched or from a Kubernetes cluster.

@@ -9,6 +9,9 @@ use weir_tests::able;
 use weir_tests::cluster::{Cluster, SYSTEM};
 use weir_tests::tools::texts;
 
+/// What would become of an object.
+const DRY_RUN: &[&str] = &["create", "--dry-run=server", "-o", "yaml", "-f", "-"];
+
 /// What an installation may bring, by name.
 fn inventory(cluster: &Cluster) -> Result<String> {
     let kinds = "namespaces,customresourcedefinitions,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,\
@@ -53,12 +56,20 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         let version = cluster.ask(&["version"])?;
         ensure!(version.matches(env!("CARGO_PKG_VERSION")).count() >= 2, "client and control plane: {version}");
         no_admission_fails_while_the_certificate_is_rotated(&cluster)?;
-        let set = ["controlPlane.replicas=1", "validation.enabled=true", "sidecarInjector.enableNamespacesByDefault=true"];
+        let set = [
+            "controlPlane.replicas=1",
+            "validation.enabled=true",
+            "sidecarInjector.enableNamespacesByDefault=true",
+            // The cluster's DNS knows both.
+            "global.proxy.clusterDomain=other.example",
+        ];
         let upgraded = cluster.ask(&[&["upgrade", "--wait"][..], &set.map(|value| ["--set", value]).concat()].concat())?;
         let replicas = cluster.get(&["deployment", "weir", "-n", SYSTEM])?["spec"]["replicas"].clone();
         ensure!(replicas == 1, "{upgraded}");
         validates(&cluster)?;
         injects_by_default(&cluster)?;
+        cluster.ask(&["upgrade", "--wait"])?;
+        ensure!(!cluster.kubectl_with(DRY_RUN, POD)?.contains("istio-proxy"), "it is injected by default for ever");
         let gone = cluster.ask(&["uninstall", "--purge", "--yes"])?;
         println!("{check}\n{installed}\n{again}\n{fit}\n{version}\n{upgraded}\n{gone}");
         cluster.wait("the namespace has gone", || {
@@ -73,13 +84,12 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
 
 /// Namespaces without a label too, but not those that no mesh is for.
 fn injects_by_default(cluster: &Cluster) -> Result<()> {
-    let admit = |namespace: &str| {
-        let args = ["create", "-n", namespace, "--dry-run=server", "-o", "yaml", "-f", "-"];
-        anyhow::Ok(cluster.kubectl_with(&args, POD)?.contains("istio-proxy"))
-    };
-    cluster.wait("a namespace without a label is injected", || Ok(admit("default")?.then_some(())))?;
+    cluster.wait("a namespace without a label is injected", || {
+        Ok(cluster.kubectl_with(DRY_RUN, POD)?.contains("istio-proxy").then_some(()))
+    })?;
     for namespace in ["kube-system", SYSTEM] {
-        ensure!(!admit(namespace)?, "{namespace}");
+        let pod = cluster.kubectl_with(&[DRY_RUN, &["-n", namespace]].concat(), POD)?;
+        ensure!(!pod.contains("istio-proxy"), "{namespace}: {pod}");
     }
     Ok(())
 }

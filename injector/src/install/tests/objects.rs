@@ -45,16 +45,19 @@ fn pods_meet_the_restricted_standard() {
 
 /// Whether a selector's expressions hold for labels.
 fn matches(selector: &Value, labels: &BTreeMap<&str, &str>) -> bool {
-    selector["matchExpressions"].as_array().unwrap().iter().all(|expression| {
-        let found = labels.get(expression["key"].as_str().unwrap());
-        let is_listed =
-            found.is_some_and(|found| expression["values"].as_array().is_some_and(|values| values.iter().any(|value| value == found)));
-        match expression["operator"].as_str().unwrap() {
-            "In" => is_listed,
-            "NotIn" => !is_listed,
-            _ => found.is_none(),
-        }
-    })
+    let mut wanted = selector["matchLabels"].as_object().into_iter().flatten();
+    let has_labels = wanted.all(|(name, value)| labels.get(name.as_str()).is_some_and(|label| value == label));
+    has_labels
+        && selector["matchExpressions"].as_array().unwrap().iter().all(|expression| {
+            let found = labels.get(expression["key"].as_str().unwrap());
+            let is_listed =
+                found.is_some_and(|found| expression["values"].as_array().is_some_and(|values| values.iter().any(|value| value == found)));
+            match expression["operator"].as_str().unwrap() {
+                "In" => is_listed,
+                "NotIn" => !is_listed,
+                _ => found.is_none(),
+            }
+        })
 }
 
 #[test]
