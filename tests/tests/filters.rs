@@ -1,6 +1,7 @@
 //! What the filters do in real Envoys, seen from outside and by what they count and log.
 
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use weir_sample::client::Client;
 use weir_sample::load::{Config, Report, run};
@@ -73,6 +74,42 @@ async fn users_are_known_by_header_and_by_address_too() {
     let all: Vec<_> = of_users.iter().chain(&of_others).collect();
     assert!(all.iter().all(|colours| colours.len() == 1), "{all:?}");
     assert!(all.iter().any(|colours| colours != &all[0]), "users differ: {all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_makes_users_by_a_cookie_and_knows_them_by_it() {
+    if !able::to_run_a_mesh() {
+        return;
+    }
+    let mesh = Up::start(&["deploy/demos/canary"]).unwrap();
+    let policy = std::fs::read_to_string(project("deploy/demos/canary/weir.yaml")).unwrap();
+    let minting = policy.replace("- cookie: user", "- query: user\n          - mint: {name: weir-user, lifetime: 720h}");
+    assert_ne!(policy, minting);
+    canary::step(&mesh, "2-50-50", 0.35..=0.65).await.unwrap();
+    mesh.apply_text(&minting).unwrap();
+    let client = Client::new(Some(mesh.gateway()));
+    let get = async |headers: HeaderMap| {
+        let answer = client.get(canary::URL, headers, SOON).await.unwrap();
+        let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap().to_owned()).collect();
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        (body["colour"].as_str().unwrap().to_owned(), cookies)
+    };
+    wait_for("a cookie", SOON, async || (get(HeaderMap::new()).await.1.len() == 1).then_some(())).await.unwrap();
+    let mut seen = BTreeSet::new();
+    for _ in 0..40 {
+        let (colour, cookies) = get(HeaderMap::new()).await;
+        let [cookie] = cookies.as_slice() else { panic!("{cookies:?}") };
+        let (pair, attributes) = cookie.split_once("; ").unwrap();
+        assert_eq!(attributes, "Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax");
+        for _ in 0..5 {
+            let with = [(COOKIE, HeaderValue::from_str(pair).unwrap())].into_iter().collect();
+            assert_eq!(get(with).await, (colour.clone(), vec![]), "{pair}");
+        }
+        seen.insert(colour);
+    }
+    assert_eq!(seen.len(), 2, "users differ");
+    counts(&mesh, "weir_canary_minted", 41).await;
+    assert_eq!(colours(&mesh, &format!("{}?user=ann", canary::URL), HeaderMap::new()).await.len(), 1);
 }
 
 /// They share the filter's module, and so a VM in each worker.

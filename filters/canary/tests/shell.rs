@@ -1,5 +1,6 @@
 //! The canary filter between a proxy and its policy: what it reads, sets, counts and logs.
 
+use std::collections::BTreeSet;
 use weir_canary::Canary;
 use weir_host::{Vm, proxy};
 
@@ -17,7 +18,7 @@ fn counted(vm: &Vm<Canary>) -> Vec<i64> {
     vm.tick();
     proxy(|proxy| {
         let names: Vec<_> = proxy.counters.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["weir_canary_bucket", "weir_canary_override", "weir_canary_no_key", "weir_canary_no_policy"]);
+        assert_eq!(names, ["weir_canary_bucket", "weir_canary_override", "weir_canary_minted", "weir_canary_no_key", "weir_canary_no_policy"]);
         proxy.counters.iter().map(|(_, value)| *value).collect()
     })
 }
@@ -30,14 +31,14 @@ fn sets_the_bucket_the_subset_or_nothing_and_counts_it() {
     let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]), header("x-weir-bucket", "7645"));
     assert_eq!(added(&vm, &[("x-user-id", b"\xff\xfe")], &[REVIEWS]), header("x-weir-bucket", "4493"));
-    assert_eq!(counted(&vm), [2, 0, 0, 0]);
+    assert_eq!(counted(&vm), [2, 0, 0, 0, 0]);
     assert_eq!(added(&vm, &[("x-user-id", b"ann"), ("x-tester", b"yes")], &[REVIEWS]), header("x-weir-subset", "v3"));
-    assert_eq!(counted(&vm), [2, 1, 0, 0]);
+    assert_eq!(counted(&vm), [2, 1, 0, 0, 0]);
     assert_eq!(added(&vm, &[], &[REVIEWS]), []);
-    assert_eq!(counted(&vm), [2, 1, 1, 0]);
+    assert_eq!(counted(&vm), [2, 1, 0, 1, 0]);
     assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[("xds.cluster_name", b"outbound|9080||ratings")]), []);
     assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[("xds.cluster_name", b"PassthroughCluster")]), []);
-    assert_eq!(counted(&vm), [2, 1, 1, 2]);
+    assert_eq!(counted(&vm), [2, 1, 0, 1, 2]);
     assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[]), []);
     assert_eq!(
         added(&vm, &[], &[REVIEWS, ("source.address", b"192.0.2.7:1")]),
@@ -71,6 +72,23 @@ fn finds_the_cookie_in_any_of_several_headers() {
     assert_eq!(bucket(&[("cookie", b"a=1,user=ann")]), None);
     assert_eq!(bucket(&[("cookie", b"a=1"), ("cookie", b"b=2")]), None);
     assert_eq!(bucket(&[]), None);
+}
+
+#[test]
+fn gives_a_cookie_to_who_has_none() {
+    let vm = Vm::start(r#"{"version":1,"canaries":[{"hosts":["reviews"],"key":[{"mint":{"name":"u"}}]}]}"#).unwrap();
+    let cookie = || proxy(|proxy| proxy.state.get("weir_set_cookie").map(|cookie| String::from_utf8_lossy(cookie).into_owned()));
+    let mut users = BTreeSet::new();
+    for _ in 0..100 {
+        let first = added(&vm, &[], &[REVIEWS]);
+        let cookie = cookie().unwrap();
+        let (pair, attributes) = cookie.split_once("; ").unwrap();
+        assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Lax");
+        assert_eq!(added(&vm, &[("cookie", pair.as_bytes())], &[REVIEWS]), first, "the same bucket from then on");
+        users.insert(pair.to_owned());
+    }
+    assert_eq!((users.len(), cookie()), (100, None));
+    assert_eq!(counted(&vm), [100, 0, 100, 0, 0]);
 }
 
 #[test]

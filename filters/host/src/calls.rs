@@ -104,6 +104,14 @@ unsafe extern "C" fn proxy_replace_header_map_value(map: u32, name: *const u8, l
     OK
 }
 
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_set_property(path: *const u8, length: usize, value: *const u8, size: usize) -> u32 {
+    // SAFETY: as in `bytes`.
+    let (name, value) = unsafe { (text(path, length), bytes(value, size).to_vec()) };
+    proxy(|proxy| proxy.state.insert(name, value));
+    OK
+}
+
 /// As a property, headers of one name are one value.
 fn joined(headers: &Headers, name: &str) -> Option<Vec<u8>> {
     let values = headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.clone());

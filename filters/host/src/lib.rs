@@ -24,6 +24,8 @@ pub struct Proxy {
     pub debug: bool,
     /// The clock, in milliseconds.
     pub now: u64,
+    /// What the filter left in the filter state of the last request.
+    pub state: BTreeMap<String, Vec<u8>>,
     config: Vec<u8>,
     properties: BTreeMap<String, Vec<u8>>,
     request: Headers,
@@ -79,6 +81,7 @@ impl<F: Filter> Vm<F> {
         proxy(|proxy| {
             proxy.request = set(request);
             proxy.response = Vec::new();
+            proxy.state.clear();
             proxy.properties = set(request_properties).into_iter().collect();
         });
         let number = self.requests.replace(self.requests.get() + 1);

@@ -2,8 +2,10 @@
 
 mod config;
 mod decide;
+mod mint;
 mod policy;
 
-pub use config::{Canary, Config, KeySource, Match, Override, SourceAddress};
+pub use config::{Canary, Config, KeySource, Match, Mint, Override, SameSite, SourceAddress};
 pub use decide::{BUCKETS, Decision, Input};
+pub use mint::Minted;
 pub use policy::{Compiled, Policy, Source};

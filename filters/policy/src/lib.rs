@@ -10,6 +10,7 @@ mod cookie;
 mod error;
 mod host;
 mod json;
+mod query;
 
 pub mod canary;
 pub mod locality;
@@ -22,6 +23,9 @@ pub use host::of_cluster as host_of_cluster;
 pub const BUCKET_HEADER: &str = "x-weir-bucket";
 /// The request header with the subset that an override chose; a header route in front of the weighted one reads it.
 pub const SUBSET_HEADER: &str = "x-weir-subset";
+/// What a filter leaves for Envoy's own header formatter: a `set-cookie` for the answer. Its place is the request's filter state, under
+/// this name with `wasm.` in front.
+pub const COOKIE_STATE: &str = "weir_set_cookie";
 /// The request header with the zone to go to, `REGION/ZONE`; `header_to_metadata` turns it into `envoy.lb` metadata.
 pub const ZONE_HEADER: &str = "x-weir-zone";
 /// The response header that tells who served, `ZONE/ADDRESS`.

@@ -20,6 +20,7 @@ fn decide<'p>(policy: &'p Policy, headers: &[(&str, &str)]) -> Decision<'p> {
     canary(policy).decide(|input| match input {
         Input::Header(name) => headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_bytes()),
         Input::Cookies => None,
+        Input::Attribute(path) => headers.iter().find(|(header, _)| *header == path).map(|(_, value)| value.as_bytes()),
         Input::SourceAddress => Some(b"192.0.2.7:4711".as_slice()),
     })
 }
@@ -55,6 +56,48 @@ fn gives_a_user_the_same_bucket_wherever_the_name_stands() {
         decide(&policy, &[("cookie", "user=ann")]),
         Decision::Bucket { bucket: bucket(&policy, "ann"), by: &Source::Cookie("user".into()) }
     );
+}
+
+#[test]
+fn a_user_may_stand_in_the_query_or_in_a_verified_token() {
+    let policy = policy(r#""key":[{"query":"user"},{"jwtClaim":"sub"},{"jwtClaim":"who.id"}]"#);
+    let decided = |headers: &[(&str, &str)]| match decide(&policy, headers) {
+        Decision::Bucket { bucket, by } => (bucket, by.to_string()),
+        other => panic!("{other}"),
+    };
+    const SUB: &str = "metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload\0sub";
+    const ID: &str = "metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload\0who\0id";
+    assert_eq!(decided(&[(":path", "/a?b=1&user=ann"), (SUB, "bob")]), (bucket_of("ann"), "query user".into()));
+    assert_eq!(decided(&[(":path", "/a"), (SUB, "bob"), (ID, "eve")]), (bucket_of("bob"), "claim sub".into()));
+    assert_eq!(decided(&[(ID, "eve")]), (bucket_of("eve"), "claim who.id".into()));
+    assert_eq!(decide(&policy, &[(":path", "/user=ann")]), Decision::NoKey);
+}
+
+#[test]
+fn who_has_no_user_is_made_one_that_is_found_again() {
+    let policy = policy(
+        r#""key":[{"header":"x-user-id"},{"mint":{"name":"weir-user","lifetime":"720h","secure":true,"sameSite":"Strict"}}]"#,
+    );
+    assert_eq!(decide(&policy, &[]), Decision::Mint);
+    let minted = canary(&policy).mint(0xabc).unwrap();
+    let user = "00000000000000000000000000000abc";
+    assert_eq!(minted.cookie, format!("weir-user={user}; Path=/; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict"));
+    let by = Source::Cookie("weir-user".into());
+    assert_eq!(decide(&policy, &[("cookie", &format!("weir-user={user}"))]), Decision::Bucket { bucket: minted.bucket, by: &by });
+    assert_eq!(decide(&policy, &[("x-user-id", "ann")]), Decision::Bucket { bucket: bucket_of("ann"), by: &Source::Header("x-user-id".into()) });
+}
+
+#[test]
+fn a_minted_cookie_is_as_the_policy_wants_it() {
+    for (fields, expected) in [
+        ("", "u=00000000000000000000000000000001; Path=/; HttpOnly; SameSite=Lax"),
+        (r#","httpOnly":false,"lifetime":"90s""#, "u=00000000000000000000000000000001; Path=/; Max-Age=90; SameSite=Lax"),
+        (r#","secure":true,"sameSite":"None""#, "u=00000000000000000000000000000001; Path=/; Secure; HttpOnly; SameSite=None"),
+    ] {
+        let policy = policy(&format!(r#""key":[{{"mint":{{"name":"u"{fields}}}}}]"#));
+        assert_eq!(canary(&policy).mint(1).unwrap().cookie, expected);
+    }
+    assert_eq!(canary(&policy(KEYS)).mint(1), None);
 }
 
 #[test]
@@ -163,6 +206,7 @@ fn knows_only_the_hosts_it_names() {
 #[test]
 fn names_the_place_and_the_expectation_of_what_is_wrong() {
     let one = |canary: &str| format!(r#"{{"version":1,"canaries":[{canary}]}}"#);
+    let mint = |fields: &str| one(&format!(r#"{{"hosts":["a"],"key":[{{"mint":{{{fields}}}}}]}}"#));
     let cases = [
         ("".into(), ".: expected a value at line 1 column 1"),
         ("[]".into(), ".: expected an object, found an array"),
@@ -185,12 +229,19 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
             one(r#"{"hosts":["a"],"key":[{"cookie":"a"},{"header":":path"}]}"#),
             r#"canaries[0].key[1].header: expected the name of a header"#,
         ),
-        (one(r#"{"hosts":["a"],"key":["cookie"]}"#), "canaries[0].key[0]: expected an object with one of cookie, header, sourceAddress"),
+        (one(r#"{"hosts":["a"],"key":["cookie"]}"#), "canaries[0].key[0]: expected an object with one of cookie, header, query, jwtClaim, mint, sourceAddress"),
         (one(r#"{"hosts":["a"],"key":[{"jwt":"a"}]}"#), "canaries[0].key[0].jwt: unknown variant `jwt`, expected one of"),
         (
             one(r#"{"hosts":["a"],"key":[{"cookie":"a","header":"b"}]}"#),
-            "canaries[0].key[0]: expected an object with one of cookie, header, sourceAddress, found `cookie` and `header`",
+            "canaries[0].key[0]: expected an object with one of cookie, header, query, jwtClaim, mint, sourceAddress, found `cookie` and `header`",
         ),
+        (one(r#"{"hosts":["a"],"key":[{"query":"a=b"}]}"#), r#"canaries[0].key[0].query: expected the name of a parameter"#),
+        (one(r#"{"hosts":["a"],"key":[{"jwtClaim":"a..b"}]}"#), r#"canaries[0].key[0].jwtClaim: expected the name of a claim"#),
+        (mint(r#""name":"a b""#), "canaries[0].key[0].mint.name: expected the name of a cookie"),
+        (mint(r#""name":"a","lifetime":"30d""#), "canaries[0].key[0].mint.lifetime: expected hours, minutes and seconds such as 720h"),
+        (mint(r#""name":"a","sameSite":"lax""#), r#"canaries[0].key[0].mint.sameSite: expected Strict, Lax or None, found "lax""#),
+        (mint(r#""name":"a","sameSite":"None""#), "canaries[0].key[0].mint.secure: expected true"),
+        (one(r#"{"hosts":["a"],"key":[{"mint":{"name":"a"}},{"header":"b"}]}"#), "canaries[0].key[0].mint: expected as the last"),
         (one(r#"{"hosts":["a"],"override":[{"subset":"v1"}]}"#), "canaries[0].override[0]: expected exactly one of `header` and `cookie`"),
         (
             one(r#"{"hosts":["a"],"override":[{"subset":"","header":{"name":"a","exact":"b"}}]}"#),

@@ -38,6 +38,7 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_buffer_bytes(buffer: u32, start: usize, most: usize, value: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_property(path: *const u8, length: usize, value: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, length: usize, value: *const u8, size: usize) -> u32;
     fn proxy_get_header_map_value(map: u32, name: *const u8, length: usize, value: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, value: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_replace_header_map_value(map: u32, name: *const u8, length: usize, value: *const u8, size: usize) -> u32;
@@ -68,6 +69,12 @@ pub fn property(path: &str) -> Option<Box<[u8]>> {
 /// An attribute that is an integer, which Envoy hands over as eight bytes.
 pub fn number(path: &str) -> Option<u64> {
     property(path)?.as_ref().try_into().ok().map(u64::from_le_bytes)
+}
+
+/// Leaves text under `wasm.NAME` in the request's filter state, where Envoy's own formatters find it.
+pub fn set_state(name: &str, value: &[u8]) {
+    // SAFETY: both outlive the call.
+    let _ = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
 /// A header by its name in lower case; of several of that name the first.

@@ -8,7 +8,7 @@ mod host;
 mod plugins;
 
 pub use counters::count;
-pub use host::{Headers, Level, header, headers_joined, log, now, number, property, set_header};
+pub use host::{Headers, Level, header, headers_joined, log, now, number, property, set_header, set_state};
 pub use plugins::Plugins;
 
 use std::cell::Cell;
@@ -93,6 +93,13 @@ macro_rules! callback {
 /// The ABI that this is.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// A number that nobody can guess, if there is one to be had.
+pub fn random() -> Option<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(u128::from_le_bytes(bytes))
+}
 
 /// Readies the VM.
 #[doc(hidden)]

@@ -1,6 +1,8 @@
 //! Filters: which plugin runs where and in which order, and what stands around them.
 
 use crate::support::*;
+use envoy_types::pb::envoy::config::route::v3::Route;
+use serde_json::json;
 use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config;
@@ -42,6 +44,52 @@ fn config(told: &Told, name: &str) -> serde_json::Value {
     let wasm = Wasm::decode(told.extension(name).unwrap().typed_config.unwrap().value.as_slice()).unwrap().config.unwrap();
     let text = envoy_types::pb::google::protobuf::StringValue::decode(wasm.configuration.unwrap().value.as_slice()).unwrap();
     serde_json::from_str(&text.value).unwrap()
+}
+
+/// Where the canary policy of a told proxy looks for users.
+fn keys(told: &Told) -> serde_json::Value {
+    config(told, "shop.c")["canaries"][0]["key"].clone()
+}
+
+fn canary_by(key: &str) -> String {
+    let config = format!("pluginConfig: {{version: 1, canaries: [{{hosts: [a]{key}}}]}}");
+    istio("WasmPlugin", "shop/c", &format!("url: file:///weir-canary.wasm\n{config}"))
+}
+
+#[test]
+fn without_keys_of_its_own_a_canary_takes_those_of_the_rules_consistent_hash() {
+    for (hash, own, expected) in [
+        ("httpHeaderName: x-user", "", json!([{"header": "x-user"}])),
+        ("httpCookie: {name: user, ttl: 0s}", "", json!([{"cookie": "user"}])),
+        ("httpQueryParameterName: user", "", json!([{"query": "user"}])),
+        ("useSourceIp: true", "", json!([{"sourceAddress": {}}])),
+        ("useSourceIp: false", "", json!(null)),
+        ("httpHeaderName: x-user", ", key: [{cookie: c}]", json!([{"cookie": "c"}])),
+    ] {
+        let hashed = rule("shop/a", &format!("host: a\ntrafficPolicy: {{loadBalancer: {{consistentHash: {{{hash}}}}}}}"));
+        assert_eq!(keys(&caller(&[http_service("shop/a"), hashed, canary_by(own)])), expected, "{hash} {own}");
+    }
+}
+
+#[test]
+fn a_gateway_hands_out_the_cookie_that_a_sidecar_looks_for() {
+    let gateway = istio("Gateway", "shop/g", "selector: {app: gw}\nservers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]");
+    let route = virtual_service("shop/a", "hosts: [a]\ngateways: [g, mesh]\nhttp: [{route: [{destination: {host: a}}]}]");
+    let pods = [pod("shop/gw", "10.1.0.9", "app: gw"), pod("shop/caller", "10.1.0.1", "app: caller")].concat();
+    let objects = [http_service("shop/a"), gateway, route, pods, canary_by(", key: [{mint: {name: u, secure: true}}]")].concat();
+    let (mesh, findings) = build(&[&objects]);
+    assert_eq!(findings, []);
+    let cookies = |routes: &[Route]| -> Vec<String> {
+        let headers = routes.iter().flat_map(|route| &route.response_headers_to_add).filter_map(|option| option.header.clone());
+        headers.map(|header| format!("{}: {}", header.key, header.value)).collect()
+    };
+    let at_gateway = router(&mesh, "shop/gw");
+    assert_eq!(keys(&at_gateway), json!([{"mint": {"name": "u", "secure": true, "sameSite": "Lax"}}]));
+    let routes = at_gateway.routes("http.80", "a.shop.svc.cluster.local:80");
+    assert_eq!(cookies(&routes), vec!["set-cookie: %FILTER_STATE(wasm.weir_set_cookie:PLAIN)%"; routes.len()]);
+    let behind = sidecar(&mesh, "shop/caller");
+    assert_eq!(keys(&behind), json!([{"cookie": "u"}]));
+    assert_eq!(cookies(&behind.routes("80", "a.shop.svc.cluster.local:80")), Vec::<String>::new());
 }
 
 // 25

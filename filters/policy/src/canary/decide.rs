@@ -1,7 +1,8 @@
 //! Decides one request: an override, a bucket, or nothing.
 
+use super::mint::Minted;
 use super::policy::{Compiled, Source, Tester};
-use crate::cookie;
+use crate::{cookie, query};
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -25,6 +26,8 @@ pub enum Decision<'p> {
         /// Where the user was found.
         by: &'p Source,
     },
+    /// No source names a user, and the policy wants one made: [`Compiled::mint`].
+    Mint,
     /// No source names a user: Envoy draws by the route's weights.
     NoKey,
 }
@@ -37,6 +40,8 @@ pub enum Input<'p> {
     /// All `cookie` headers, joined by `;`: RFC 6265 allows one alone in HTTP/1, and yet some proxies send several. Asked for
     /// when the first, which is cheaper to read, has not the cookie.
     Cookies,
+    /// An attribute of Envoy's, by its path with a zero between the parts.
+    Attribute(&'p str),
     /// The client's address, `IP:PORT`.
     SourceAddress,
 }
@@ -59,11 +64,16 @@ impl Compiled {
                 return Decision::Bucket { bucket, by: source };
             }
         }
-        Decision::NoKey
+        if self.mint.is_some() { Decision::Mint } else { Decision::NoKey }
+    }
+
+    /// The user that a random number makes, if the policy makes users.
+    pub fn mint(&self, random: u128) -> Option<Minted> {
+        self.mint.as_ref().map(|mint| mint.mint(random, self.seed))
     }
 }
 
-fn bucket(user: &[u8], seed: u64) -> u16 {
+pub(super) fn bucket(user: &[u8], seed: u64) -> u16 {
     let scaled = u128::from(xxh3_64_with_seed(user, seed)) * u128::from(BUCKETS);
     (scaled >> 64) as u16
 }
@@ -79,6 +89,11 @@ impl<V: AsRef<[u8]>, R: FnMut(Input<'_>) -> Option<V>> Request<V, R> {
     fn with<T>(&mut self, source: &Source, use_value: impl FnOnce(&[u8]) -> T) -> Option<T> {
         match source {
             Source::Header(name) => (self.read)(Input::Header(name)).map(|value| use_value(value.as_ref())),
+            Source::Query(name) => {
+                let path = (self.read)(Input::Header(":path"))?;
+                query::find(path.as_ref(), name.as_bytes()).map(use_value)
+            }
+            Source::Claim { attribute, .. } => (self.read)(Input::Attribute(attribute)).map(|value| use_value(value.as_ref())),
             Source::Address => (self.read)(Input::SourceAddress).map(|value| use_value(without_port(value.as_ref()))),
             Source::Cookie(name) => self.cookie(name.as_bytes()).map(use_value),
         }
@@ -104,6 +119,7 @@ impl fmt::Display for Decision<'_> {
         match self {
             Self::Override { subset, by } => write!(f, "subset {subset} by override of {by}"),
             Self::Bucket { bucket, by } => write!(f, "bucket {bucket} by {by}"),
+            Self::Mint => f.write_str("a new user"),
             Self::NoKey => f.write_str("no key: Envoy draws"),
         }
     }

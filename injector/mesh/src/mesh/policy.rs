@@ -6,7 +6,9 @@ use super::priority;
 use super::virtual_service::VirtualService;
 use super::workload::{Locality, Workload};
 use super::{Mesh, ROOT_NAMESPACE};
+use crate::node::Role;
 use std::collections::{BTreeMap, BTreeSet};
+use weir_policy::canary::{KeySource, SourceAddress};
 use weir_policy::{canary, locality};
 
 /// The policies that hold on one workload, compiled for it.
@@ -23,12 +25,12 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// The policies of a workload.
-    pub fn of(mesh: &Mesh, workload: &Workload) -> Policies {
+    /// The policies of a workload that is a sidecar's or a gateway.
+    pub fn of(mesh: &Mesh, workload: &Workload, role: Role) -> Policies {
         let mut policies = Policies::default();
         for plugin in mesh.plugins.iter().filter(|plugin| plugin.selects(workload)) {
             let config = match &plugin.filter {
-                Filter::Canary(config) => policies.add_canary(mesh, plugin, config),
+                Filter::Canary(config) => policies.add_canary(mesh, workload, role, plugin, config),
                 Filter::Locality(config) => policies.add_locality(mesh, workload, plugin, config),
                 Filter::Foreign { config, .. } => config.as_ref().map(ToString::to_string).unwrap_or_default(),
             };
@@ -52,6 +54,11 @@ impl Policies {
         self.canaries.get(host).map(|(filter, _)| filter.as_str())
     }
 
+    /// Whether requests to a host may be answered with a cookie of ours.
+    pub fn mints(&self, host: &str) -> bool {
+        self.canary(host).is_some_and(|canary| matches!(canary.key.last(), Some(KeySource::Mint(_))))
+    }
+
     /// Whether a locality policy holds for a host: its clusters get priorities by locality and zones to choose from.
     pub fn has_locality(&self, host: &str) -> bool {
         self.localities.contains(host)
@@ -62,7 +69,7 @@ impl Policies {
         !self.localities.is_empty()
     }
 
-    fn add_canary(&mut self, mesh: &Mesh, plugin: &Plugin, config: &canary::Config) -> String {
+    fn add_canary(&mut self, mesh: &Mesh, workload: &Workload, role: Role, plugin: &Plugin, config: &canary::Config) -> String {
         let mut compiled = canary::Config { version: config.version, routed: true, canaries: Vec::new() };
         for canary in &config.canaries {
             let named: Vec<String> = canary.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
@@ -74,7 +81,11 @@ impl Policies {
             }
             // The users' order is drawn from the train: from the service's name where the policy names none, so that other hosts move nobody.
             let train = canary.train.clone().or_else(|| named.first().cloned());
-            let canary = canary::Canary { hosts, train, ..canary.clone() };
+            let mut key = if canary.key.is_empty() { hashed_by(mesh, workload, &hosts) } else { canary.key.clone() };
+            if role == Role::Sidecar {
+                key = key.into_iter().map(not_minted).collect();
+            }
+            let canary = canary::Canary { hosts, train, key, ..canary.clone() };
             let of_host = |host: &String| (host.clone(), (plugin.resource_name(), canary.clone()));
             self.canaries.extend(canary.hosts.iter().map(of_host));
             compiled.canaries.push(canary);
@@ -101,6 +112,24 @@ impl Policies {
             }
         }
         serde_json::to_string(&compiled).unwrap_or_default()
+    }
+}
+
+/// By what the DestinationRule of one of the hosts tells requests apart, if one does.
+fn hashed_by(mesh: &Mesh, workload: &Workload, hosts: &[String]) -> Vec<KeySource> {
+    let hash = |host: &String| mesh.rule(&workload.namespace, host)?.policy.as_ref()?.load_balancer.as_ref()?.consistent_hash.as_ref();
+    let Some(hash) = hosts.iter().find_map(hash) else { return Vec::new() };
+    let by_address = hash.use_source_ip.unwrap_or_default().then_some(KeySource::SourceAddress(SourceAddress {}));
+    let named = hash.http_header_name.clone().map(KeySource::Header);
+    let named = named.or(hash.http_cookie.as_ref().map(|cookie| KeySource::Cookie(cookie.name.clone())));
+    named.or(hash.http_query_parameter_name.clone().map(KeySource::Query)).or(by_address).into_iter().collect()
+}
+
+/// Cookies are handed out at gateways; behind them they are found.
+fn not_minted(source: KeySource) -> KeySource {
+    match source {
+        KeySource::Mint(mint) => KeySource::Cookie(mint.name),
+        other => other,
     }
 }
 

@@ -49,6 +49,7 @@ struct ViewKey {
 
 #[derive(PartialEq, Eq, Hash)]
 struct PolicyKey {
+    role: Role,
     namespace: String,
     plugins: Vec<usize>,
     locality: Locality,
@@ -118,7 +119,7 @@ pub(super) fn snapshot(mesh: &Mesh, known: &Known, node: &Node) -> Snapshot {
         return Snapshot::default();
     };
     let key = view_key(mesh, known, workload, node.role);
-    let selected = known.policies.get(policy_key(&key, workload), || Arc::new(selected(mesh, workload)));
+    let selected = known.policies.get(policy_key(&key, workload), || Arc::new(selected(mesh, workload, node.role)));
     let view = View { mesh, workload, role: node.role, policies: selected.policies.clone() };
     let common = known.commons.get(key.clone(), || Arc::new(common(&view, known)));
     let mut resources = common.resources.clone();
@@ -153,11 +154,11 @@ fn view_key(mesh: &Mesh, known: &Known, workload: &Workload, role: Role) -> View
 }
 
 fn policy_key(view: &ViewKey, workload: &Workload) -> PolicyKey {
-    PolicyKey { namespace: view.namespace.clone(), plugins: view.plugins.clone(), locality: workload.locality.clone() }
+    PolicyKey { role: view.role, namespace: view.namespace.clone(), plugins: view.plugins.clone(), locality: workload.locality.clone() }
 }
 
-fn selected(mesh: &Mesh, workload: &Workload) -> Selected {
-    let policies = Policies::of(mesh, workload);
+fn selected(mesh: &Mesh, workload: &Workload, role: Role) -> Selected {
+    let policies = Policies::of(mesh, workload, role);
     let filters = policies.client.iter().chain(&policies.server);
     let filters = filters.map(|(plugin, config)| filter(plugin, config)).collect();
     Selected { policies: Arc::new(policies), filters }

@@ -7,15 +7,19 @@ use envoy_types::pb::envoy::config::route::v3::Route;
 
 /// What is set replaces, what is added comes beside.
 pub(super) fn to_add(operations: &HeaderOperations) -> Vec<HeaderValueOption> {
-    let option = |(key, value): (&String, &String), action: HeaderAppendAction| HeaderValueOption {
-        header: Some(HeaderValue { key: key.clone(), value: value.clone(), ..Default::default() }),
+    let own = |(name, _): &(&String, &String)| !is_internal(name);
+    let set = operations.set.iter().filter(own).map(|(name, value)| option(name, value, HeaderAppendAction::OverwriteIfExistsOrAdd));
+    let add = operations.add.iter().filter(own).map(|(name, value)| option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
+    set.chain(add).collect()
+}
+
+/// One operation.
+pub(super) fn option(name: &str, value: &str, action: HeaderAppendAction) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue { key: name.into(), value: value.into(), ..Default::default() }),
         append_action: action.into(),
         ..Default::default()
-    };
-    let own = |(name, _): &(&String, &String)| !is_internal(name);
-    let set = operations.set.iter().filter(own).map(|entry| option(entry, HeaderAppendAction::OverwriteIfExistsOrAdd));
-    let add = operations.add.iter().filter(own).map(|entry| option(entry, HeaderAppendAction::AppendIfExistsOrAdd));
-    set.chain(add).collect()
+    }
 }
 
 /// The names to remove.

@@ -14,11 +14,13 @@ use super::{View, any, made_from, matching, retry};
 use crate::mesh::host::first_label;
 use crate::mesh::virtual_service::{MESH, VirtualService};
 use crate::object::virtual_service::{Destination, HttpMatch, HttpRoute, RouteDestination};
+use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::route::v3::{FilterConfig, Route, RouteMatch, route};
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
 use envoy_types::pb::google::protobuf::Any;
 use std::collections::BTreeSet;
-use weir_policy::SUBSET_HEADER;
+use weir_policy::{COOKIE_STATE, SUBSET_HEADER};
 
 /// The Envoy routes of one match. They belong together, in this order.
 pub(crate) struct Group {
@@ -81,7 +83,7 @@ fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_ma
         r#match: Some(envoy_match),
         request_headers_to_add: headers::to_add(&operations.request),
         request_headers_to_remove: headers::to_remove(&operations.request),
-        response_headers_to_add: headers::to_add(&operations.response),
+        response_headers_to_add: headers::to_add(&operations.response).into_iter().chain(minted_cookie(view, http)).collect(),
         response_headers_to_remove: headers::to_remove(&operations.response),
         typed_per_filter_config: http.fault.as_ref().and_then(fault::per_route).into_iter().chain(canary_filters(view, http)).collect(),
         ..Default::default()
@@ -103,6 +105,13 @@ fn canary_filters(view: &View, http: &HttpRoute) -> Vec<(String, Any)> {
     // Envoy takes a configuration that is there, if empty, for "run it here".
     let run = || any(FilterConfig { config: Some(Any::default()), ..Default::default() });
     names.into_iter().filter_map(|name| Some((name.to_string(), run()?))).collect()
+}
+
+/// The cookie that a canary filter made for a new user, if one may.
+fn minted_cookie(view: &View, http: &HttpRoute) -> Option<HeaderValueOption> {
+    let mints = http.route.iter().any(|choice| view.policies.mints(&choice.destination.host));
+    // Without a value Envoy adds no header.
+    mints.then(|| headers::option("set-cookie", &format!("%FILTER_STATE(wasm.{COOKIE_STATE}:PLAIN)%"), HeaderAppendAction::AppendIfExistsOrAdd))
 }
 
 /// The destinations that an override can name: all of the route, those of weight 0 too.

@@ -1,0 +1,96 @@
+//! Makes a user of who has none: the cookie that a gateway hands out.
+
+use super::config::{self, SameSite};
+use super::decide::bucket;
+use crate::{Error, check};
+use std::fmt::Write;
+
+/// A cookie to be handed out, ready but for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mint {
+    name: Box<str>,
+    /// What follows the value: ` Path=/` and so on, each with its `;` in front.
+    attributes: Box<str>,
+}
+
+/// A user, as new as the random number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Minted {
+    /// Below [`super::BUCKETS`], for [`crate::BUCKET_HEADER`].
+    pub bucket: u16,
+    /// The value of `set-cookie`.
+    pub cookie: String,
+}
+
+impl Mint {
+    pub(super) fn new(path: &str, mint: &config::Mint) -> Result<Self, Error> {
+        check::token(|| format!("{path}.name"), "cookie", &mint.name)?;
+        if mint.same_site == SameSite::None && !mint.secure {
+            return Err(Error::new(format!("{path}.secure"), "expected true: with `sameSite: None` browsers take no other"));
+        }
+        let mut attributes = String::from("; Path=/");
+        if let Some(lifetime) = &mint.lifetime {
+            let seconds = seconds(lifetime).ok_or_else(|| {
+                let expected = format!("expected hours, minutes and seconds such as 720h or 1h30m, found {lifetime:?}");
+                Error::new(format!("{path}.lifetime"), expected)
+            })?;
+            // Writing to a String cannot fail.
+            let _ = write!(attributes, "; Max-Age={seconds}");
+        }
+        attributes.push_str(if mint.secure { "; Secure" } else { "" });
+        attributes.push_str(if mint.http_only { "; HttpOnly" } else { "" });
+        attributes.push_str(match mint.same_site {
+            SameSite::Strict => "; SameSite=Strict",
+            SameSite::Lax => "; SameSite=Lax",
+            SameSite::None => "; SameSite=None",
+        });
+        Ok(Self { name: mint.name.as_str().into(), attributes: attributes.into() })
+    }
+
+    /// The user of a random number, who is found again by the cookie's value.
+    pub(super) fn mint(&self, random: u128, seed: u64) -> Minted {
+        let user = format!("{random:032x}");
+        Minted { bucket: bucket(user.as_bytes(), seed), cookie: format!("{}={user}{}", self.name, self.attributes) }
+    }
+}
+
+/// More than none, as Istio writes durations but without fractions; `None` if it is none or too long for a browser.
+fn seconds(duration: &str) -> Option<u32> {
+    let mut rest = duration;
+    let mut total: u32 = 0;
+    for (unit, of_unit) in [('h', 3600), ('m', 60), ('s', 1)] {
+        let Some((number, after)) = rest.split_once(unit) else { continue };
+        let number = number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse::<u32>().ok()).flatten()?;
+        total = number.checked_mul(of_unit)?.checked_add(total)?;
+        rest = after;
+    }
+    (rest.is_empty() && total > 0).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn reads_durations_of_whole_seconds() {
+        let cases = [
+            ("720h", Some(2_592_000)),
+            ("1h30m", Some(5_400)),
+            ("90s", Some(90)),
+            ("1h1s", Some(3_601)),
+            ("0s", None),
+            ("", None),
+            ("10", None),
+            ("1.5h", None),
+            ("-1h", None),
+            ("+1h", None),
+            ("h", None),
+            ("30m1h", None),
+            ("1h ", None),
+            ("99999999h", None),
+        ];
+        for (duration, expected) in cases {
+            assert_eq!(seconds(duration), expected, "{duration:?}");
+        }
+    }
+}
