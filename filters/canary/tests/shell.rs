@@ -18,7 +18,10 @@ fn counted(vm: &Vm<Canary>) -> Vec<i64> {
     vm.tick();
     proxy(|proxy| {
         let names: Vec<_> = proxy.counters.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["weir_canary_bucket", "weir_canary_override", "weir_canary_minted", "weir_canary_no_key", "weir_canary_no_policy"]);
+        assert_eq!(
+            names,
+            ["weir_canary_bucket", "weir_canary_override", "weir_canary_minted", "weir_canary_no_key", "weir_canary_no_policy"]
+        );
         proxy.counters.iter().map(|(_, value)| *value).collect()
     })
 }

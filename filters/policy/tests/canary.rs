@@ -75,16 +75,18 @@ fn a_user_may_stand_in_the_query_or_in_a_verified_token() {
 
 #[test]
 fn who_has_no_user_is_made_one_that_is_found_again() {
-    let policy = policy(
-        r#""key":[{"header":"x-user-id"},{"mint":{"name":"weir-user","lifetime":"720h","secure":true,"sameSite":"Strict"}}]"#,
-    );
+    let policy =
+        policy(r#""key":[{"header":"x-user-id"},{"mint":{"name":"weir-user","lifetime":"720h","secure":true,"sameSite":"Strict"}}]"#);
     assert_eq!(decide(&policy, &[]), Decision::Mint);
     let minted = canary(&policy).mint(0xabc).unwrap();
     let user = "00000000000000000000000000000abc";
     assert_eq!(minted.cookie, format!("weir-user={user}; Path=/; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict"));
     let by = Source::Cookie("weir-user".into());
     assert_eq!(decide(&policy, &[("cookie", &format!("weir-user={user}"))]), Decision::Bucket { bucket: minted.bucket, by: &by });
-    assert_eq!(decide(&policy, &[("x-user-id", "ann")]), Decision::Bucket { bucket: bucket_of("ann"), by: &Source::Header("x-user-id".into()) });
+    assert_eq!(
+        decide(&policy, &[("x-user-id", "ann")]),
+        Decision::Bucket { bucket: bucket_of("ann"), by: &Source::Header("x-user-id".into()) }
+    );
 }
 
 #[test]
@@ -229,7 +231,10 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
             one(r#"{"hosts":["a"],"key":[{"cookie":"a"},{"header":":path"}]}"#),
             r#"canaries[0].key[1].header: expected the name of a header"#,
         ),
-        (one(r#"{"hosts":["a"],"key":["cookie"]}"#), "canaries[0].key[0]: expected an object with one of cookie, header, query, jwtClaim, mint, sourceAddress"),
+        (
+            one(r#"{"hosts":["a"],"key":["cookie"]}"#),
+            "canaries[0].key[0]: expected an object with one of cookie, header, query, jwtClaim, mint, sourceAddress",
+        ),
         (one(r#"{"hosts":["a"],"key":[{"jwt":"a"}]}"#), "canaries[0].key[0].jwt: unknown variant `jwt`, expected one of"),
         (
             one(r#"{"hosts":["a"],"key":[{"cookie":"a","header":"b"}]}"#),

@@ -41,6 +41,11 @@ fn config() -> impl Strategy<Value = canary::Config> {
     let key = prop_oneof![
         any::<String>().prop_map(canary::KeySource::Cookie),
         any::<String>().prop_map(canary::KeySource::Header),
+        any::<String>().prop_map(canary::KeySource::Query),
+        any::<String>().prop_map(canary::KeySource::JwtClaim),
+        (any::<String>(), any::<Option<String>>(), any::<(bool, bool)>()).prop_map(|(name, lifetime, (secure, http_only))| {
+            canary::KeySource::Mint(canary::Mint { name, lifetime, secure, http_only, same_site: canary::SameSite::Strict })
+        }),
         Just(canary::KeySource::SourceAddress(canary::SourceAddress {})),
     ];
     let wanted = || prop::option::of((any::<String>(), any::<String>()).prop_map(|(name, exact)| canary::Match { name, exact }));

@@ -1,12 +1,12 @@
 //! Filters: which plugin runs where and in which order, and what stands around them.
 
 use crate::support::*;
-use envoy_types::pb::envoy::config::route::v3::Route;
-use serde_json::json;
 use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
+use envoy_types::pb::envoy::config::route::v3::Route;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config;
 use prost::Message;
+use serde_json::json;
 use std::sync::Arc;
 use weir_mesh::finding::Severity;
 use weir_mesh::mesh::{self, Module, Options, Pulls, pull};
@@ -73,7 +73,8 @@ fn without_keys_of_its_own_a_canary_takes_those_of_the_rules_consistent_hash() {
 
 #[test]
 fn a_gateway_hands_out_the_cookie_that_a_sidecar_looks_for() {
-    let gateway = istio("Gateway", "shop/g", "selector: {app: gw}\nservers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]");
+    let gateway =
+        istio("Gateway", "shop/g", "selector: {app: gw}\nservers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]");
     let route = virtual_service("shop/a", "hosts: [a]\ngateways: [g, mesh]\nhttp: [{route: [{destination: {host: a}}]}]");
     let pods = [pod("shop/gw", "10.1.0.9", "app: gw"), pod("shop/caller", "10.1.0.1", "app: caller")].concat();
     let objects = [http_service("shop/a"), gateway, route, pods, canary_by(", key: [{mint: {name: u, secure: true}}]")].concat();

@@ -128,6 +128,10 @@ pub fn render(values: &Values, namespace: &str) -> anyhow::Result<Vec<Value>> {
     let mut objects = vec![namespace_object(namespace)];
     objects.extend(crds::all()?);
     objects.extend(chart::render(values, &chart::Release { name: RELEASE, namespace, service: "weir" })?);
+    // What only the control plane would find: it would not start.
+    for config in objects.iter().filter_map(|object| object.pointer("/data/config.yaml")?.as_str()) {
+        weir_mesh::inject::Values::read(config).context("values for injection")?;
+    }
     Ok(objects)
 }
 

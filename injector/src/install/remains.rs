@@ -8,7 +8,8 @@ use crate::kubernetes::kinds::WATCHED;
 use crate::kubernetes::{list, proxied};
 use anyhow::{Result, anyhow};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, ListParams, ObjectMeta};
+use kube::api::{Api, DynamicObject, ListParams, ObjectMeta};
+use kube::discovery::{ApiGroup, Discovery, Scope, verbs};
 use kube::{Client, ResourceExt};
 use std::collections::BTreeMap;
 
@@ -16,19 +17,8 @@ use std::collections::BTreeMap;
 pub const OWN: [(&str, &str, &str); 3] =
     [("v1", "Secret", "weir-ca"), ("v1", "ConfigMap", "weir-ca"), ("coordination.k8s.io/v1", "Lease", "weir-leader")];
 
-/// Kinds that somebody may have put beside Weir.
-const KINDS: [(&str, &str); 10] = [
-    ("v1", "Pod"),
-    ("v1", "Secret"),
-    ("v1", "ConfigMap"),
-    ("v1", "Service"),
-    ("v1", "PersistentVolumeClaim"),
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("apps/v1", "DaemonSet"),
-    ("batch/v1", "Job"),
-    ("batch/v1", "CronJob"),
-];
+/// Kinds of which objects come by themselves.
+const BY_THEMSELVES: [&str; 3] = ["Event", "Endpoints", "PodMetrics"];
 
 /// The definitions that this program made and nobody else has changed, and those of others.
 pub async fn definitions(client: &Client) -> Result<(Vec<Reference>, Vec<Reference>)> {
@@ -50,19 +40,32 @@ pub async fn objects(client: &Client, definition: &Reference) -> Result<Option<S
     let kind = WATCHED.iter().find(|kind| kind.group == group && format!("{}s", kind.kind.to_lowercase()) == plural);
     let Some(version) = kind.and_then(|kind| kind.versions.first().map(|version| format!("{group}/{version}"))) else { return Ok(None) };
     let kind = kind.map(|kind| kind.kind).unwrap_or_default();
-    let count = metadata(client, &version, kind, None).await?.len();
+    let all = Reference { api_version: version, kind: kind.into(), namespace: None, name: String::new() };
+    let count = metadata(&all.api(client), kind).await?.len();
     Ok((count > 0).then(|| format!("{count} {plural}")))
 }
 
 /// The names of what is in a namespace and came neither with Weir nor by itself.
 pub async fn strangers(client: &Client, namespace: &str) -> Result<Vec<String>> {
+    let known = match Discovery::new(client.clone()).run().await {
+        Ok(known) => known,
+        // Somebody's API may be away, and objects of it be there.
+        Err(error) => return Ok(vec![format!("what could not be asked for: {}", message(&error))]),
+    };
     let mut found = Vec::new();
-    let istio = WATCHED.iter().filter(|kind| kind.optional);
-    let istio = istio.filter_map(|kind| Some((format!("{}/{}", kind.group, kind.versions.first()?), kind.kind)));
-    let kinds = KINDS.iter().map(|(version, kind)| (version.to_string(), *kind)).chain(istio);
-    for (version, kind) in kinds {
-        let of_others = metadata(client, &version, kind, Some(namespace)).await?.into_iter().filter(|it| is_strange(kind, it));
-        found.extend(of_others.map(|it| format!("{kind} {}", it.name.unwrap_or_default())));
+    for (resource, capabilities) in known.groups().flat_map(ApiGroup::recommended_resources) {
+        let kind = resource.kind.as_str();
+        let listed = capabilities.scope == Scope::Namespaced && capabilities.supports_operation(verbs::LIST);
+        if !listed || BY_THEMSELVES.contains(&kind) {
+            continue;
+        }
+        match metadata(&Api::namespaced_with(client.clone(), namespace, &resource), kind).await {
+            Ok(all) => {
+                let of_others = all.into_iter().filter(|it| is_strange(kind, it));
+                found.extend(of_others.map(|it| format!("{kind} {}", it.name.unwrap_or_default())));
+            }
+            Err(error) => found.push(format!("{error:#}")),
+        }
     }
     Ok(found)
 }
@@ -73,15 +76,14 @@ fn is_strange(kind: &str, metadata: &ObjectMeta) -> bool {
     let has_owner = metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
     let own = OWN.iter().any(|(_, own, own_name)| (*own, *own_name) == (kind, name));
     let goes = metadata.deletion_timestamp.is_some();
-    let known = own || (kind, name) == ("ConfigMap", record::NAME) || (kind, name) == ("ConfigMap", "kube-root-ca.crt");
+    let by_itself = [("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")].contains(&(kind, name));
+    let known = own || by_itself || (kind, name) == ("ConfigMap", record::NAME);
     !goes && !has_owner && !known && label.map(String::as_str) != Some(super::apply::MANAGER)
 }
 
 /// The metadata of all objects of a kind; none if the cluster does not know it.
-async fn metadata(client: &Client, version: &str, kind: &str, namespace: Option<&str>) -> Result<Vec<ObjectMeta>> {
-    let reference =
-        Reference { api_version: version.into(), kind: kind.into(), namespace: namespace.map(str::to_string), name: String::new() };
-    match reference.api(client).list_metadata(&ListParams::default()).await {
+async fn metadata(api: &Api<DynamicObject>, kind: &str) -> Result<Vec<ObjectMeta>> {
+    match api.list_metadata(&ListParams::default()).await {
         Ok(list) => Ok(list.items.into_iter().map(|item| item.metadata).collect()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(vec![]),
         Err(error) => Err(anyhow!("listing objects of the kind {kind}: {}", message(&error))),
@@ -123,7 +125,9 @@ mod tests {
             ("ConfigMap", json!({"name": "kube-root-ca.crt"}), false),
             ("Secret", json!({"name": "weir-ca"}), false),
             ("ConfigMap", json!({"name": "weir-install"}), false),
+            ("ServiceAccount", json!({"name": "default"}), false),
             ("Service", ours, false),
+            ("Ingress", json!({"name": "edge"}), true),
             ("Pod", owned, false),
             ("Pod", json!({"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"}), false),
             ("Secret", json!({"name": "shop-certificate"}), true),

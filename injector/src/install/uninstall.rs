@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 bail!("Helm installed Weir here, and removes it: helm uninstall {release} -n {namespace}")
             }
             Some(By::Other) => bail!(
-                "Weir is here, but `weir install` did not bring it, so it is not known what belongs to it: weir install --dry-run | kubectl delete -f -"
+                "Weir is here, but `weir install` did not bring it, so it is not known what belongs to it. `weir install -n {namespace}` takes it over, and then `weir uninstall` removes it"
             ),
             None => None,
         };

@@ -9,6 +9,13 @@ use weir_tests::able;
 use weir_tests::cluster::{Cluster, SYSTEM};
 use weir_tests::tools::texts;
 
+/// It stands beside its gateway.
+const STRANGER: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: edge, namespace: weir-system}
+spec: {defaultBackend: {service: {name: weir-ingressgateway, port: {number: 80}}}}
+"#;
 /// What would become of an object.
 const DRY_RUN: &[&str] = &["create", "--dry-run=server", "-o", "yaml", "-f", "-"];
 
@@ -68,8 +75,11 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         ensure!(replicas == 1, "{upgraded}");
         validates(&cluster)?;
         injects_by_default(&cluster)?;
-        cluster.ask(&["upgrade", "--wait"])?;
+        cluster.ask(&["upgrade", "--wait", "--set", "sidecarInjector.enableNamespacesByDefault=false"])?;
         cluster.wait("the default is taken back", || Ok((!cluster.kubectl_with(DRY_RUN, POD)?.contains("istio-proxy")).then_some(())))?;
+        cluster.apply_text(STRANGER)?;
+        let gone = cluster.ask(&["uninstall"])?;
+        ensure!(gone.contains("because it holds what did not come with Weir: Ingress edge"), "{gone}");
         let gone = cluster.ask(&["uninstall", "--purge", "--yes"])?;
         println!("{check}\n{installed}\n{again}\n{fit}\n{version}\n{upgraded}\n{gone}");
         cluster.wait("the namespace has gone", || {

@@ -267,7 +267,8 @@ spec:
           imagePullPolicy: IfNotPresent
           args: [stand-in]
           env: [{name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
-          readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
+          # Envoy accepts every connection: this one must ask for the app all the same.
+          readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
 ---
 apiVersion: v1
 kind: Pod

@@ -162,7 +162,10 @@ fn query(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
 
 fn claim(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
     if name.split('.').any(str::is_empty) || name.contains('\0') {
-        return Err(Error::new(path(), format!("expected the name of a claim, with dots between the names of nested ones, found {name:?}")));
+        return Err(Error::new(
+            path(),
+            format!("expected the name of a claim, with dots between the names of nested ones, found {name:?}"),
+        ));
     }
     Ok(Source::Claim { name: name.into(), attribute: (CLAIMS.to_owned() + &name.replace('.', "\0")).into() })
 }

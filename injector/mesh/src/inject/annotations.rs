@@ -49,13 +49,18 @@ impl<'a> Annotations<'a> {
         })
     }
 
-    /// A JSON object whose fields are objects.
+    /// A JSON object whose fields are objects, or a JSON array of objects with a name: Istio takes both.
     pub fn json_map(&mut self, name: &str, of_what: &str, is_good: impl Fn(&Map<String, Value>) -> bool) -> Map<String, Value> {
         let read = |text: &str| {
-            let map: Map<String, Value> = serde_json::from_str(text).ok()?;
+            let map = match serde_json::from_str(text).ok()? {
+                Value::Object(map) => map,
+                Value::Array(items) => items.into_iter().map(named).collect::<Option<_>>()?,
+                _ => return None,
+            };
             map.values().all(|value| value.as_object().is_some_and(&is_good)).then_some(map)
         };
-        self.read(name, &format!("a JSON object that gives for each volume's name {of_what}"), read).unwrap_or_default()
+        self.read(name, &format!("a JSON object that gives for each volume's name {of_what}, or a JSON array of these with a name"), read)
+            .unwrap_or_default()
     }
 
     /// One that has no effect here, and whose user is to know.
@@ -77,4 +82,11 @@ impl<'a> Annotations<'a> {
     pub fn finish(self) -> Result<Vec<String>, Vec<Problem>> {
         if self.problems.is_empty() { Ok(self.warnings) } else { Err(self.problems) }
     }
+}
+
+/// An object's name, and the rest of it.
+fn named(item: Value) -> Option<(String, Value)> {
+    let Value::Object(mut item) = item else { return None };
+    let name = item.remove("name")?.as_str()?.to_string();
+    Some((name, Value::Object(item)))
 }

@@ -30,10 +30,10 @@ fn bash(script: &str) -> Value {
     json!({"exec": {"command": ["bash", "-c", script]}})
 }
 
-/// Sends a request to the proxy itself and reads the status of the answer into `code`.
+/// Sends a request to the proxy itself, at the loopback address of either family, and reads the status of the answer into `code`.
 fn ask(port: u16, method: &str, path: &str) -> String {
     let request = format!("{method} {path} HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n");
-    format!("exec 3<>/dev/tcp/127.0.0.1/{port} && printf '{request}' >&3 && read -r _ code _ <&3")
+    format!("exec 3<>/dev/tcp/localhost/{port} && printf '{request}' >&3 && read -r _ code _ <&3")
 }
 
 /// Asks clients to go away, and waits, whether the proxy heard it or not.

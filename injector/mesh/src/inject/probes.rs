@@ -57,7 +57,7 @@ pub(super) fn restore(pod: &mut Value, probe: &Probe) {
         let containers = pod.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         let mut named = containers.filter(|container| name_of(container) == Some(&probe.container));
         if let Some(found) = named.find_map(|container| container.get_mut(&probe.probe))
-            && found.get("httpGet") == Some(&page(probe.port))
+            && found.get("httpGet").is_some_and(|asked| is_page(asked, probe.port))
         {
             replace(found, "httpGet", "tcpSocket", probe.tcp_socket.clone());
         }
@@ -76,8 +76,13 @@ fn path(port: u16) -> String {
     format!("/app-health/{port}")
 }
 
+/// With the default that the API server would add: it asks again when a pod is not as it was.
 fn page(port: u16) -> Value {
-    json!({"path": path(port), "port": HEALTH_PORT})
+    json!({"path": path(port), "port": HEALTH_PORT, "scheme": "HTTP"})
+}
+
+fn is_page(asked: &Value, port: u16) -> bool {
+    asked.get("path") == Some(&json!(path(port))) && asked.get("port") == Some(&json!(HEALTH_PORT))
 }
 
 /// A port's number: as given, or of the container's port of that name.

@@ -165,7 +165,10 @@ fn redirect(annotations: &mut Annotations, values: &Values) -> Option<Redirect> 
             _ => None,
         },
     );
-    annotations.refused("traffic.sidecar.istio.io/kubevirtInterfaces", "Weir does not redirect the traffic of virtual machines");
+    for name in ["traffic.sidecar.istio.io/kubevirtInterfaces", "istio.io/reroute-virtual-interfaces"] {
+        annotations.refused(name, "Weir does not redirect the traffic of virtual machines");
+    }
+    annotations.refused("traffic.sidecar.istio.io/excludeInterfaces", "Weir does not tell interfaces apart: exclude ports or ranges");
     let proxy = &values.proxy;
     let mut ports = |name: &str, default: &Ports| {
         let name = format!("traffic.sidecar.istio.io/{name}");
@@ -181,6 +184,10 @@ fn redirect(annotations: &mut Annotations, values: &Values) -> Option<Redirect> 
     };
     let outbound_ranges = ranges("includeOutboundIPRanges", &proxy.include_ip_ranges);
     let exclude_outbound_ranges = ranges("excludeOutboundIPRanges", &proxy.exclude_ip_ranges);
+    if exclude_inbound_ports == Ports::All || exclude_outbound_ports == Ports::All || exclude_outbound_ranges == Ranges::All {
+        let message = "to exclude all is not to redirect: sidecar.istio.io/interceptionMode: NONE";
+        annotations.problem("traffic.sidecar.istio.io/exclude*", message.into());
+    }
     let redirect =
         Redirect { inbound_ports, exclude_inbound_ports, outbound_ports, exclude_outbound_ports, outbound_ranges, exclude_outbound_ranges };
     (!matches!(mode, Some(Interception::None))).then_some(redirect)

@@ -22,11 +22,12 @@ pub(super) fn check(pod: &Value) -> Result<(), Vec<Problem>> {
     }
     let is_list = |value: &Value| value.as_array().is_some_and(|items| items.iter().all(|item| name_of(item).is_some()));
     expect(at("spec", "containers").is_some_and(is_list), "spec.containers", "a pod has a list of containers, each with a name");
-    for (field, name) in
-        [("initContainers", "spec.initContainers"), ("volumes", "spec.volumes"), ("imagePullSecrets", "spec.imagePullSecrets")]
-    {
+    for (field, name) in [("initContainers", "spec.initContainers"), ("volumes", "spec.volumes")] {
         expect(at("spec", field).is_none_or(is_list), name, "this is not a list of objects, each with a name");
     }
+    // Kubernetes takes one without a name, as charts write it where nothing is set.
+    let are_objects = |value: &Value| value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+    expect(at("spec", "imagePullSecrets").is_none_or(are_objects), "spec.imagePullSecrets", "this is not a list of objects");
     let names = |field: &str| at("spec", field).and_then(Value::as_array).into_iter().flatten().filter_map(name_of);
     let proxies = names("containers").chain(names("initContainers")).filter(|name| *name == PROXY).count();
     expect(proxies < 2, "spec", "more than one container has the name istio-proxy");

@@ -200,7 +200,8 @@ impl FromStr for LogLevel {
             "trace" => LogLevel::Trace,
             "debug" => LogLevel::Debug,
             "info" => LogLevel::Info,
-            "warning" => LogLevel::Warning,
+            // Envoy's shorter name too.
+            "warning" | "warn" => LogLevel::Warning,
             "error" => LogLevel::Error,
             "critical" => LogLevel::Critical,
             "off" => LogLevel::Off,

@@ -116,7 +116,7 @@ fn an_app_that_waits_for_an_ordinary_proxy_comes_after_it_and_stays_kubectls_cho
     let pod = injected(&annotated(&[("sidecar.istio.io/nativeSidecar", "false"), ("proxy.istio.io/config", config)])).pod;
     assert_eq!(names(&pod, "containers"), ["istio-proxy", "app"]);
     let hook = |name: &str| container(&pod, "istio-proxy")["lifecycle"][name]["exec"]["command"][2].as_str().unwrap();
-    assert!(hook("postStart").contains("/dev/tcp/127.0.0.1/15021") && hook("preStop").ends_with("sleep 90.5"));
+    assert!(hook("postStart").contains("/dev/tcp/localhost/15021") && hook("preStop").ends_with("sleep 90.5"));
     assert_eq!(pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"], "app");
 }
 

@@ -19,7 +19,8 @@ fn a_tcp_probe_of_a_redirected_port_asks_the_proxys_page_about_that_port() {
     for port in [json!(8080), json!("http"), json!("8080")] {
         let original = probed(json!({"initialDelaySeconds": 3, "tcpSocket": {"port": port}, "periodSeconds": 5}));
         let pod = injected(&original).pod;
-        let expected = json!({"initialDelaySeconds": 3, "httpGet": {"path": "/app-health/8080", "port": 15021}, "periodSeconds": 5});
+        let expected =
+            json!({"initialDelaySeconds": 3, "httpGet": {"path": "/app-health/8080", "port": 15021, "scheme": "HTTP"}, "periodSeconds": 5});
         assert_eq!(readiness(&pod).to_string(), expected.to_string(), "the order of fields too");
         assert_eq!(flag(&pod, "--tcp-probes").as_deref(), Some("8080"));
         assert_eq!(weir_mesh::inject::uninject(&pod).map(|pod| pod.to_string()), Some(original.to_string()));
@@ -65,7 +66,7 @@ fn probes_of_init_containers_ask_a_native_proxy_alone() {
     let probe = json!({"tcpSocket": {"port": 5432}});
     let mut pod = pod();
     pod["spec"]["initContainers"][0]["startupProbe"] = probe.clone();
-    let page = json!({"httpGet": {"path": "/app-health/5432", "port": 15021}});
+    let page = json!({"httpGet": {"path": "/app-health/5432", "port": 15021, "scheme": "HTTP"}});
     assert_eq!(container(&injected(&pod).pod, "migrate")["startupProbe"], page);
     pod["metadata"]["annotations"] = json!({"sidecar.istio.io/nativeSidecar": "false"});
     assert_eq!(container(&injected(&pod).pod, "migrate")["startupProbe"], probe, "it runs before there is a proxy");
@@ -80,12 +81,33 @@ fn the_probes_of_a_container_that_another_webhook_adds_are_rewritten_and_its_cha
     pod["spec"]["initContainers"][1]["env"] = json!([{"name": "AGENT", "value": "on"}]);
     let again = injected(&pod);
     assert_eq!(flag(&again.pod, "--tcp-probes").as_deref(), Some("7,8080"));
-    assert_eq!(container(&again.pod, "agent")["livenessProbe"], json!({"httpGet": {"path": "/app-health/7", "port": 15021}}));
+    assert_eq!(
+        container(&again.pod, "agent")["livenessProbe"],
+        json!({"httpGet": {"path": "/app-health/7", "port": 15021, "scheme": "HTTP"}})
+    );
     assert_eq!(container(&again.pod, "istio-proxy")["env"], json!([{"name": "AGENT", "value": "on"}]));
     assert_eq!(injected(&again.pod).patch.0, []);
     let mut expected = original;
     expected["spec"]["containers"].as_array_mut().unwrap().push(agent);
     assert_eq!(weir_mesh::inject::uninject(&again.pod), Some(expected));
+}
+
+/// As the API server does between two calls of the webhook.
+#[test]
+fn a_rewritten_probe_is_known_again_whatever_defaults_were_added() {
+    let original = probed(json!({"tcpSocket": {"port": 8080}}));
+    for scheme in [json!("HTTP"), Value::Null] {
+        let mut pod = injected(&original).pod;
+        let probe = &mut pod["spec"]["containers"][0]["readinessProbe"];
+        if scheme.is_null() {
+            probe["httpGet"].as_object_mut().unwrap().remove("scheme");
+        }
+        probe["timeoutSeconds"] = json!(1);
+        let again = injected(&pod).pod;
+        assert_eq!(flag(&again, "--tcp-probes").as_deref(), Some("8080"));
+        assert_eq!(readiness(&again)["httpGet"]["path"], "/app-health/8080");
+        assert_eq!(readiness(&weir_mesh::inject::uninject(&again).unwrap())["tcpSocket"], json!({"port": 8080}));
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn annotations_set_when_the_proxy_is_ready() {
 fn volumes_and_a_bootstrap_of_the_users_are_mounted() {
     let pod = annotated(&[
         ("sidecar.istio.io/userVolume", r#"{"certs": {"secret": {"secretName": "s"}}, "data": {"emptyDir": {}}}"#),
-        ("sidecar.istio.io/userVolumeMount", r#"{"certs": {"mountPath": "/certs", "readOnly": true}}"#),
+        ("sidecar.istio.io/userVolumeMount", r#"[{"name": "certs", "mountPath": "/certs", "readOnly": true}]"#),
         ("sidecar.istio.io/bootstrapOverride", "more"),
     ]);
     let injected = injected(&pod).pod;
@@ -101,13 +101,13 @@ fn broken_annotations_are_named_with_what_they_should_be() {
         ("sidecar.istio.io/proxyMemoryLimit", "-1", "\"-1\" is not a quantity such as 100m, 2 or 128Mi"),
         (
             "sidecar.istio.io/userVolume",
-            "[]",
-            "\"[]\" is not a JSON object that gives for each volume's name its source, such as {\"emptyDir\": {}}",
+            "[{\"emptyDir\": {}}]",
+            "\"[{\\\"emptyDir\\\": {}}]\" is not a JSON object that gives for each volume's name its source, such as {\"emptyDir\": {}}, or a JSON array of these with a name",
         ),
         (
             "sidecar.istio.io/userVolumeMount",
             "{\"a\": {}}",
-            "\"{\\\"a\\\": {}}\" is not a JSON object that gives for each volume's name a mount with a mountPath",
+            "\"{\\\"a\\\": {}}\" is not a JSON object that gives for each volume's name a mount with a mountPath, or a JSON array of these with a name",
         ),
         ("sidecar.istio.io/nativeSidecar", "yes", "\"yes\" is not true or false"),
         ("sidecar.istio.io/rewriteAppHTTPProbers", "", "\"\" is not true or false"),

@@ -105,6 +105,13 @@ fn a_pod_is_sent_to_one_webhook_where_istio_would_inject_it() {
 }
 
 #[test]
+fn what_only_the_control_plane_could_refuse_is_refused_before_anything_is_applied() {
+    let values = read(None, &[], &["global.proxy.excludeInboundPorts=eighty".into()]).unwrap().values;
+    let error = format!("{:#}", render(&values, "mesh").unwrap_err());
+    assert!(error.starts_with("values for injection: ") && error.contains("excludeInboundPorts"), "{error}");
+}
+
+#[test]
 fn the_installer_leaves_the_certificates_of_webhooks_to_the_control_plane() {
     let text = yaml(&objects(&["validation.enabled=true"])).unwrap();
     assert!(text.contains("weir-validator") && !text.contains("caBundle"));

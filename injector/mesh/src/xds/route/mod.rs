@@ -111,7 +111,9 @@ fn canary_filters(view: &View, http: &HttpRoute) -> Vec<(String, Any)> {
 fn minted_cookie(view: &View, http: &HttpRoute) -> Option<HeaderValueOption> {
     let mints = http.route.iter().any(|choice| view.policies.mints(&choice.destination.host));
     // Without a value Envoy adds no header.
-    mints.then(|| headers::option("set-cookie", &format!("%FILTER_STATE(wasm.{COOKIE_STATE}:PLAIN)%"), HeaderAppendAction::AppendIfExistsOrAdd))
+    mints.then(|| {
+        headers::option("set-cookie", &format!("%FILTER_STATE(wasm.{COOKIE_STATE}:PLAIN)%"), HeaderAppendAction::AppendIfExistsOrAdd)
+    })
 }
 
 /// The destinations that an override can name: all of the route, those of weight 0 too.
