@@ -1,4 +1,4 @@
-//! One Envoy without a mesh: the canary demo's gateway, whose control plane takes connections and never answers.
+//! One Envoy without a mesh.
 
 use crate::tools::{envoy, free_port, project};
 use anyhow::{Context, Result, bail};
@@ -45,19 +45,31 @@ pub struct LoneEnvoy {
     /// When it was started.
     pub started: Instant,
     _files: TempDir,
-    _control_plane: TcpListener,
+    _control_plane: Option<TcpListener>,
 }
 
 impl LoneEnvoy {
-    /// Starts it. Its listener is the one that Weir makes, but that it answers 200 itself.
+    /// The canary demo's gateway, whose control plane takes connections and never answers. Its listener is the one that Weir makes, but
+    /// that it answers 200 itself.
     pub fn start() -> Result<LoneEnvoy> {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let control_plane = TcpListener::bind(loopback(0))?;
         let (gateway, admin) = (loopback(free_port()?), loopback(free_port()?));
-        let bootstrap = bootstrap(control_plane.local_addr()?, gateway, admin)?;
+        let bootstrap = bootstrap(control_plane.local_addr()?, gateway, admin)?.encode_to_vec();
+        LoneEnvoy::run("bootstrap.pb", &bootstrap, [gateway, admin], Some(control_plane))
+    }
+
+    /// One that listens and is configured as its JSON says, which is made from the addresses of its listener and its administration.
+    pub fn with(bootstrap: impl FnOnce(SocketAddr, SocketAddr) -> serde_json::Value) -> Result<LoneEnvoy> {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (gateway, admin) = (loopback(free_port()?), loopback(free_port()?));
+        LoneEnvoy::run("bootstrap.json", bootstrap(gateway, admin).to_string().as_bytes(), [gateway, admin], None)
+    }
+
+    fn run(name: &str, bootstrap: &[u8], [gateway, admin]: [SocketAddr; 2], control_plane: Option<TcpListener>) -> Result<LoneEnvoy> {
         let files = TempDir::with_prefix("weir-tests-")?;
-        let file = files.path().join("bootstrap.pb");
-        std::fs::write(&file, bootstrap.encode_to_vec())?;
+        let file = files.path().join(name);
+        std::fs::write(&file, bootstrap)?;
         let log = std::fs::File::create(files.path().join("log"))?;
         let mut command = Command::new(envoy().context("no Envoy")?);
         command.arg("-c").arg(&file).args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]);

@@ -1,12 +1,15 @@
 //! What the filters do in real Envoys, seen from outside and by what they count and log.
 
-use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 use weir_sample::client::Client;
 use weir_sample::load::{Config, Report, run};
+use weir_tests::lone_envoy::LoneEnvoy;
 use weir_tests::scenario::canary;
-use weir_tests::tools::{project, wait_for};
+use weir_tests::tools::{modules, project, wait_for};
 use weir_tests::{Mesh, Up, able};
 
 const GATEWAY: &str = "istio-ingressgateway-0.istio-system";
@@ -110,6 +113,72 @@ async fn a_gateway_makes_users_by_a_cookie_and_knows_them_by_it() {
     assert_eq!(seen.len(), 2, "users differ");
     counts(&mesh, "weir_canary_minted", 41).await;
     assert_eq!(colours(&mesh, &format!("{}?user=ann", canary::URL), HeaderMap::new()).await.len(), 1);
+}
+
+/// `{"iss": "me", "sub": "ann", "who": {"id": "bob"}}`, signed (HS256) by the key below.
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImsifQ.eyJpc3MiOiJtZSIsInN1YiI6ImFubiIsIndobyI6eyJpZCI6ImJvYiJ9fQ.fM_2iO7_UkTX3tIpwVzd9hCIshJqp3HZbp8MhIZP170";
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+
+#[tokio::test]
+async fn a_user_is_known_by_a_claim_of_a_verified_token_alone() {
+    if !able::to_run_envoy() || !able::to_run_a_mesh() {
+        return;
+    }
+    let filter = |claim: &str| {
+        let key = json!([{"jwtClaim": claim}]);
+        let config = json!({"version": 1, "routed": true, "canaries": [{"hosts": ["a"], "train": "autumn", "key": key}]}).to_string();
+        let code = json!({"local": {"filename": modules("modules").join("weir-canary.wasm")}});
+        json!({"name": "canary", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "canary", "root_id": "weir-canary",
+                "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": config},
+                "vm_config": {"vm_id": "canary", "runtime": "envoy.wasm.runtime.v8", "code": code},
+            },
+        }})
+    };
+    let keys = json!({"keys": [{"kty": "oct", "alg": "HS256", "kid": "k", "k": KEY}]}).to_string();
+    let verify = json!({"name": "jwt", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        // As Istio has it.
+        "providers": {"me": {"issuer": "me", "local_jwks": {"inline_string": keys}, "payload_in_metadata": "payload"}},
+        "rules": [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": [
+            {"provider_name": "me"}, {"allow_missing_or_failed": {}},
+        ]}}}],
+    }});
+    let route = json!({"virtual_hosts": [{"name": "a", "domains": ["*"], "routes": [{
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 200},
+        "response_headers_to_add": [{"header": {"key": "x-bucket", "value": "%REQ(x-weir-bucket)%"}}],
+    }]}]});
+    let router = json!({"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
+    let address = |to: SocketAddr| json!({"socket_address": {"address": to.ip(), "port_value": to.port()}});
+    // Its signature is another's.
+    let forged = format!("{}A", &TOKEN[..TOKEN.len() - 1]);
+    assert_ne!(forged, TOKEN);
+    for (claim, bucket) in [("sub", "7645"), ("who.id", "8448")] {
+        let envoy = LoneEnvoy::with(|gateway, admin| {
+            let manager = json!({
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": "a", "http_filters": [verify, filter(claim), router], "route_config": route,
+            });
+            let chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
+            json!({
+                "admin": {"address": address(admin)},
+                "static_resources": {"listeners": [{"address": address(gateway), "filter_chains": [chain]}]},
+            })
+        });
+        let gateway = envoy.as_ref().unwrap().gateway;
+        let client = Client::new(Some(gateway));
+        let ask = async |token: &str| {
+            let token = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+            let answer = client.get("http://a/", [(AUTHORIZATION, token)].into_iter().collect(), SOON).await.ok()?;
+            Some(answer.headers.get("x-bucket").map(|bucket| bucket.to_str().unwrap().to_owned()))
+        };
+        let known = wait_for("an answer", SOON, async || ask(TOKEN).await).await.unwrap();
+        assert_eq!(known.as_deref(), Some(bucket), "{claim}");
+        assert_eq!(ask(&forged).await.unwrap(), None, "{claim}");
+    }
 }
 
 /// They share the filter's module, and so a VM in each worker.
