@@ -90,7 +90,7 @@ fn decide(count: u64, header: impl Fn(&str) -> Option<&'static [u8]>) {
             canary.decide(|input| match input {
                 canary::Input::Header(name) => black_box(header(name)),
                 canary::Input::Cookies => None,
-                canary::Input::SourceAddress => None,
+                canary::Input::SourceAddress | canary::Input::Attribute(_) => None,
             })
         }));
     }
