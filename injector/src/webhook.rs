@@ -20,8 +20,8 @@ use weir_mesh::inject::{Injected, Namespace, Patch, Selection, Values, inject, s
 
 /// Larger than any object that etcd takes (1.5 MB) and what it was before, with what is around them.
 const LARGEST: usize = 4 << 20;
-/// So many are worked on at a time: anybody may ask, and an object takes some fifty times as much memory as its text.
-pub const TURNS: usize = 4;
+/// So many of a kind are worked on at a time: anybody may ask, and an object takes some fifty times as much memory as its text.
+const TURNS: usize = 4;
 /// How long a request may take to come.
 const READING: Duration = Duration::from_secs(10);
 
@@ -34,8 +34,22 @@ pub struct Webhook {
     pub ca: String,
     /// What looks for mistakes.
     pub validator: Validator,
-    /// Who works on a request has one of [`TURNS`].
-    pub turns: Arc<Semaphore>,
+    /// Who works on a request has one of its kind's.
+    pub turns: Turns,
+}
+
+/// [`TURNS`] for each kind of request: pods do not wait until a mesh was built.
+#[derive(Clone)]
+pub struct Turns {
+    inject: Arc<Semaphore>,
+    validate: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let turns = || Arc::new(Semaphore::new(TURNS));
+        Turns { inject: turns(), validate: turns() }
+    }
 }
 
 /// An `AdmissionReview` of admission.k8s.io/v1, as far as it is read
@@ -64,7 +78,8 @@ impl Answer for Webhook {
             Ok(Err(error)) => return Ok(text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
             Err(_) => return Ok(text(StatusCode::REQUEST_TIMEOUT, format!("the request did not come within {READING:?}\n"))),
         };
-        let _turn = self.turns.acquire().await;
+        let turns = if path == "/validate" { &self.turns.validate } else { &self.turns.inject };
+        let _turn = turns.acquire().await;
         Ok(match serde_json::from_slice::<Review>(&body) {
             Ok(Review { request }) if path == "/validate" => json(&request.answer(self.validate(&request).await)),
             Ok(Review { request }) => json(&request.answer(self.decide(&request))),
@@ -148,7 +163,7 @@ mod tests {
     use super::*;
 
     fn webhook() -> Webhook {
-        Webhook { values: Arc::default(), ca: "CA".into(), validator: Validator::default(), turns: Arc::new(Semaphore::new(TURNS)) }
+        Webhook { values: Arc::default(), ca: "CA".into(), validator: Validator::default(), turns: Turns::default() }
     }
 
     fn review(asked: &Asked) -> Value {

@@ -14,7 +14,7 @@ use crate::listen;
 use crate::modules::{self, pull::Puller, store::Store};
 use crate::programmed;
 use crate::validation::Validator;
-use crate::webhook::{self, Webhook};
+use crate::webhook::{Turns, Webhook};
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use weir_mesh::inject::Values;
 use weir_mesh::mesh::{Options, Pulls};
 
@@ -88,8 +88,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
         pulls: Pulls::Never,
     };
     let validator = Validator::new(served, Options { pulls: Pulls::Assumed, ..options.clone() });
-    let webhook =
-        Webhook { values: Arc::new(values), ca: authority.certificate.clone(), validator, turns: Arc::new(Semaphore::new(webhook::TURNS)) };
+    let webhook = Webhook { values: Arc::new(values), ca: authority.certificate.clone(), validator, turns: Turns::default() };
     tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, webhooks.server_config()?, webhook, closing.clone()));
     tokio::spawn(renew(authority, names, own.clone()));
     tokio::spawn(certify(client.clone(), namespace, authorities, mounted, leads.clone()));
