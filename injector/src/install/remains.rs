@@ -67,6 +67,8 @@ pub async fn strangers(client: &Client, namespace: &str) -> Result<Vec<String>> 
             Err(error) => found.push(format!("{error:#}")),
         }
     }
+    // The order of discovery is none.
+    found.sort();
     Ok(found)
 }
 

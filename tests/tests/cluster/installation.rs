@@ -79,7 +79,7 @@ fn weir_comes_is_upgraded_and_goes_without_a_trace() {
         cluster.wait("the default is taken back", || Ok((!cluster.kubectl_with(DRY_RUN, POD)?.contains("istio-proxy")).then_some(())))?;
         cluster.apply_text(STRANGER)?;
         let gone = cluster.ask(&["uninstall"])?;
-        ensure!(gone.contains("because it holds what did not come with Weir: Ingress edge"), "{gone}");
+        ensure!(gone.contains("because it holds what did not come with Weir: Ingress edge, Secret webhook"), "{gone}");
         let gone = cluster.ask(&["uninstall", "--purge", "--yes"])?;
         println!("{check}\n{installed}\n{again}\n{fit}\n{version}\n{upgraded}\n{gone}");
         cluster.wait("the namespace has gone", || {
