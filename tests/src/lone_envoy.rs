@@ -52,17 +52,15 @@ impl LoneEnvoy {
     /// The canary demo's gateway, whose control plane takes connections and never answers. Its listener is the one that Weir makes, but
     /// that it answers 200 itself.
     pub fn start() -> Result<LoneEnvoy> {
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let control_plane = TcpListener::bind(loopback(0))?;
-        let (gateway, admin) = (loopback(free_port()?), loopback(free_port()?));
+        let control_plane = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let (gateway, admin) = (free_address()?, free_address()?);
         let bootstrap = bootstrap(control_plane.local_addr()?, gateway, admin)?.encode_to_vec();
         LoneEnvoy::run("bootstrap.pb", &bootstrap, [gateway, admin], Some(control_plane))
     }
 
     /// One that listens and is configured as its JSON says, which is made from the addresses of its listener and its administration.
     pub fn with(bootstrap: impl FnOnce(SocketAddr, SocketAddr) -> serde_json::Value) -> Result<LoneEnvoy> {
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (gateway, admin) = (loopback(free_port()?), loopback(free_port()?));
+        let (gateway, admin) = (free_address()?, free_address()?);
         LoneEnvoy::run("bootstrap.json", bootstrap(gateway, admin).to_string().as_bytes(), [gateway, admin], None)
     }
 
@@ -76,6 +74,10 @@ impl LoneEnvoy {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
         Ok(LoneEnvoy { child, gateway, admin, started: Instant::now(), _files: files, _control_plane: control_plane })
     }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok((Ipv4Addr::LOCALHOST, free_port()?).into())
 }
 
 impl Drop for LoneEnvoy {

@@ -59,17 +59,24 @@ async fn colours(mesh: &Up, url: &str, headers: HeaderMap) -> Vec<String> {
     report.values.into_keys().collect()
 }
 
+/// The canary demo at 50/50, with a policy that finds users by these sources.
+async fn keyed(sources: &[&str]) -> Up {
+    let mesh = Up::start(&["deploy/demos/canary"]).unwrap();
+    let policy = std::fs::read_to_string(project("deploy/demos/canary/weir.yaml")).unwrap();
+    let sources: Vec<_> = sources.iter().map(|source| format!("- {source}")).collect();
+    let keyed = policy.replace("- cookie: user", &sources.join("\n          "));
+    assert_ne!(policy, keyed);
+    canary::step(&mesh, "2-50-50", 0.35..=0.65).await.unwrap();
+    mesh.apply_text(&keyed).unwrap();
+    mesh
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_known_by_header_and_by_address_too() {
     if !able::to_run_a_mesh() {
         return;
     }
-    let mesh = Up::start(&["deploy/demos/canary"]).unwrap();
-    let policy = std::fs::read_to_string(project("deploy/demos/canary/weir.yaml")).unwrap();
-    let keyed = policy.replace("- cookie: user", "- header: x-user-id\n          - sourceAddress: {}");
-    assert_ne!(policy, keyed);
-    canary::step(&mesh, "2-50-50", 0.35..=0.65).await.unwrap();
-    mesh.apply_text(&keyed).unwrap();
+    let mesh = keyed(&["header: x-user-id", "sourceAddress: {}"]).await;
     let colours = async |headers| colours(&mesh, canary::URL, headers).await;
     wait_for("one colour for one address", SOON, async || (colours(HeaderMap::new()).await.len() == 1).then_some(())).await.unwrap();
     let of_users = [colours(header("x-user-id", "u1")).await, colours(header("x-user-id", "u2")).await];
@@ -84,12 +91,7 @@ async fn a_gateway_makes_users_by_a_cookie_and_knows_them_by_it() {
     if !able::to_run_a_mesh() {
         return;
     }
-    let mesh = Up::start(&["deploy/demos/canary"]).unwrap();
-    let policy = std::fs::read_to_string(project("deploy/demos/canary/weir.yaml")).unwrap();
-    let minting = policy.replace("- cookie: user", "- query: user\n          - mint: {name: weir-user, lifetime: 720h}");
-    assert_ne!(policy, minting);
-    canary::step(&mesh, "2-50-50", 0.35..=0.65).await.unwrap();
-    mesh.apply_text(&minting).unwrap();
+    let mesh = keyed(&["query: user", "mint: {name: weir-user, lifetime: 720h}"]).await;
     let client = Client::new(Some(mesh.gateway()));
     let get = async |headers: HeaderMap| {
         let answer = client.get(canary::URL, headers, SOON).await.unwrap();

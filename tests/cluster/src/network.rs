@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// The control plane.
 pub const CONTROL_PLANE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// The way out of a node by IPv6.
+const CONTROL_PLANE6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1);
 /// The cluster address of DNS.
 pub const DNS: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 10);
 /// Cluster addresses of Services.
@@ -52,7 +54,7 @@ fn families<T>(both: [T; 2]) -> Vec<T> {
 }
 
 /// Whether the machine has IPv6.
-pub fn has_ipv6() -> bool {
+fn has_ipv6() -> bool {
     Path::new(IPV6).exists()
 }
 
@@ -64,7 +66,7 @@ pub fn create() -> Result<()> {
     line("ip link set cluster up")?;
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
     if has_ipv6() {
-        line("ip address add 2001:2::1/64 dev cluster nodad")?;
+        line(&format!("ip address add {CONTROL_PLANE6}/64 dev cluster nodad"))?;
         std::fs::write(IPV6, "1")?;
     }
     Ok(())
@@ -85,7 +87,7 @@ pub fn join(name: &str, index: u8, others: impl Iterator<Item = u8>) -> Result<(
     if has_ipv6() {
         line(&format!("ip -n {name} address add {}/64 dev eth0 nodad", node6(index)))?;
         own_sysctl("net.ipv6.conf.all.forwarding=1")?;
-        line(&format!("ip -n {name} route add default via 2001:2::1"))?;
+        line(&format!("ip -n {name} route add default via {CONTROL_PLANE6}"))?;
     }
     let via = |index: u8| pods(index).into_iter().zip([node(index).to_string(), node6(index).to_string()]);
     for (pods, node) in via(index) {

@@ -1,6 +1,6 @@
 //! Pods and Services with IPv6 addresses.
 
-use crate::run;
+use crate::{app, run};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_tests::able;
@@ -12,23 +12,6 @@ apiVersion: v1
 kind: Service
 metadata: {name: both, namespace: six}
 spec: {ipFamilyPolicy: PreferDualStack, selector: {app: app}, ports: [{name: http, port: 80, targetPort: 8080}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: app, namespace: six}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: app}}
-  template:
-    metadata: {labels: {app: app}}
-    spec:
-      containers:
-        - name: app
-          image: weir-sample:latest
-          imagePullPolicy: IfNotPresent
-          args: [stand-in, --address, "::"]
-          env: [{name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
-          readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
 ---
 apiVersion: v1
 kind: Pod
@@ -52,6 +35,7 @@ spec: {ipFamilies: [IPv6], selector: {app: app}, ports: [{name: http, port: 80, 
 fn an_app_is_called_by_ipv6_and_envoy_decides() {
     run(async |cluster| {
         let namespace = cluster.namespace(NAMESPACE)?;
+        cluster.apply_text(&app(NAMESPACE, ", --address, '::'"))?;
         cluster.apply_text(OBJECTS)?;
         let pods = namespace.ready()?;
         let pod = pods.iter().find(|pod| pod["metadata"]["labels"]["app"] == "app").context("a pod of the app")?;
