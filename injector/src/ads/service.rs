@@ -66,17 +66,6 @@ impl AggregatedDiscoveryService for Ads {
 }
 
 impl Ads {
-    /// The node that a stream is for, which may be that of a pod whose token was shown.
-    fn identify(&self, node: Option<&NodeMessage>, shown: Option<Pod>) -> Result<Node, Status> {
-        let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
-        let id: Node = node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))?;
-        let node = Node { modules: modules_of(node), ..id };
-        if let Some(pod) = shown {
-            may(pod, &node).map_err(|refused| status(&refused))?;
-        }
-        Ok(node)
-    }
-
     /// The first message of a stream and the node that it is for. Nothing is read from who shows no token.
     async fn greet<Asked>(
         &self,
@@ -89,7 +78,7 @@ impl Ads {
             None => None,
         };
         let Some(first) = inbound.message().await? else { return Ok(None) };
-        let node = self.identify(node_of(&first), shown)?;
+        let node = identify(node_of(&first), shown)?;
         Ok(Some((first, node)))
     }
 
@@ -150,6 +139,17 @@ impl Ads {
         });
         Ok(Response::new(ReceiverStream::new(receive)))
     }
+}
+
+/// The node that a stream is for; if a token was shown, it must be that of the token's pod.
+fn identify(node: Option<&NodeMessage>, shown: Option<Pod>) -> Result<Node, Status> {
+    let node = node.ok_or_else(|| Status::invalid_argument("the first request of a stream names no node"))?;
+    let id: Node = node.id.parse().map_err(|error: weir_mesh::node::BadNodeId| Status::invalid_argument(error.to_string()))?;
+    let node = Node { modules: modules_of(node), ..id };
+    if let Some(pod) = shown {
+        may(pod, &node).map_err(|refused| status(&refused))?;
+    }
+    Ok(node)
 }
 
 /// One stream with its way out. The methods return false when the node is gone.
