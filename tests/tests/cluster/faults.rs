@@ -54,6 +54,7 @@ fn an_application_does_not_see_the_control_plane_fail() {
                 let pods = cluster.get(&["pods", "-n", SYSTEM, "-l", "app=weir"])?;
                 Ok((pods["items"].as_array().map(Vec::len) == Some(0)).then_some(()))
             })?;
+            cluster.wait("no Envoy has a stream", || Ok((connected(cluster, &namespace)? == [0, 0]).then_some(())))?;
             during(Duration::from_secs(30), || only_labelled_namespaces_wait(cluster, name))?;
             cluster.kubectl(&["scale", "deployment/weir", "-n", SYSTEM, "--replicas=2"])?;
             cluster.wait("a replica is back", || {
