@@ -208,8 +208,10 @@ fn tcp_destinations(view: &View, choices: &[RouteDestination], port: u16) -> Clu
     }
     // The same shares as for HTTP, so that fractions of a weight count; nothing to hold still here, as no connection has a user.
     let weights: Vec<f64> = choices.iter().map(|choice| choice.weight.unwrap_or_default()).collect();
-    let shares = choices.iter().zip(intervals::shares(&weights)).filter(|(_, weight)| *weight > 0);
-    let clusters = shares.map(|(choice, weight)| ClusterWeight { name: name(choice), weight, ..Default::default() }).collect();
+    let shares = choices.iter().zip(intervals::shares(&weights)).filter(|(_, share)| *share > 0);
+    let weight = |share: usize| u32::try_from(share).unwrap_or_default();
+    let clusters =
+        shares.map(|(choice, share)| ClusterWeight { name: name(choice), weight: weight(share), ..Default::default() }).collect();
     ClusterSpecifier::WeightedClusters(WeightedCluster { clusters })
 }
 
