@@ -1,26 +1,36 @@
-//! The canary filter: reads the request, lets weir-policy decide, sets a header.
+//! The canary filter: reads the request, lets weir-policy decide, sets headers.
 //!
 //! Whatever is missing here leaves the request to the route's own weights.
 
-use weir_policy::canary::{Compiled, Decision, Input, Minted, Policy};
-use weir_policy::{BUCKET_HEADER, COOKIE_STATE, SUBSET_HEADER, host_of_cluster};
-use weir_shell::{Filter, Headers, Level, count, header, headers_joined, is_debug, log, property, random, set_header, set_state};
+use weir_policy::canary::{Compiled, Decision, Input, Policy, Seen};
+use weir_policy::{BUCKET_HEADER, COOKIE_STATE, STABLE, SUBSET_HEADER, host_of_cluster};
+use weir_shell::{
+    Filter, Headers, Level, count, header, headers_joined, is_debug, log, property, random, remove_header, set_header, set_state,
+};
 
 weir_shell::filter!(Canary: on_request_headers);
 
 const BUCKET: &str = "weir_canary_bucket";
 const OVERRIDE: &str = "weir_canary_override";
+/// The request is denied, or not allowed, a canary.
+const STABLE_ONLY: &str = "weir_canary_stable_only";
 const MINTED: &str = "weir_canary_minted";
 const NO_KEY: &str = "weir_canary_no_key";
 /// The route leads to no service with a canary.
 const NO_POLICY: &str = "weir_canary_no_policy";
+const PASSPORT_MADE: &str = "weir_canary_passport_made";
+const PASSPORT_VALID: &str = "weir_canary_passport_valid";
+const PASSPORT_FALSE: &str = "weir_canary_passport_false";
+
+const BAGGAGE: &str = "baggage";
 
 /// One configuration of the filter.
 #[derive(Debug)]
 pub struct Canary(Policy);
 
 impl Filter for Canary {
-    const COUNTERS: &'static [&'static str] = &[BUCKET, OVERRIDE, MINTED, NO_KEY, NO_POLICY];
+    const COUNTERS: &'static [&'static str] =
+        &[BUCKET, OVERRIDE, STABLE_ONLY, MINTED, NO_KEY, NO_POLICY, PASSPORT_MADE, PASSPORT_VALID, PASSPORT_FALSE];
 
     fn new(json: &[u8]) -> Result<Self, String> {
         Policy::parse(json).map(Self).map_err(|error| error.to_string())
@@ -32,9 +42,26 @@ impl Filter for Canary {
         if read(Input::Header("x-test-panic")).is_some() {
             panic!("asked to by x-test-panic");
         }
-        match self.0.only().or_else(|| of_cluster(&self.0)) {
-            Some(canary) => apply(canary, canary.decide(read)),
+        let verdict = self.0.decide(self.0.only().or_else(|| of_cluster(&self.0)), read, random);
+        match verdict.decision {
+            Some(decision) => apply(decision),
             None => count(NO_POLICY),
+        }
+        if let Some(seen) = verdict.passport {
+            count(match seen {
+                Seen::Made => PASSPORT_MADE,
+                Seen::Valid => PASSPORT_VALID,
+                Seen::False => PASSPORT_FALSE,
+            });
+        }
+        if let Some(cookie) = verdict.cookie {
+            set_state(COOKIE_STATE, cookie.as_bytes());
+            count(MINTED);
+        }
+        match verdict.baggage.as_deref() {
+            None => {}
+            Some([]) => remove_header(Headers::Request, BAGGAGE),
+            Some(baggage) => set_header(Headers::Request, BAGGAGE, baggage),
         }
     }
 }
@@ -48,38 +75,31 @@ fn cluster() -> Option<Box<[u8]>> {
     property("xds\0cluster_name")
 }
 
-fn apply(canary: &Compiled, decision: Decision<'_>) {
+fn apply(decision: Decision<'_>) {
     if is_debug() {
         log(Level::Debug, &format!("{}: {decision}", cluster().unwrap_or_default().escape_ascii()));
     }
     match decision {
-        Decision::Override { subset, .. } => {
-            set_header(Headers::Request, SUBSET_HEADER, subset.as_bytes());
-            count(OVERRIDE);
-        }
+        Decision::Override { subset, .. } => set_subset(subset.as_bytes(), OVERRIDE),
+        Decision::Forced(subset) => set_subset(subset.as_bytes(), OVERRIDE),
+        Decision::Stable => set_subset(STABLE.as_bytes(), STABLE_ONLY),
         Decision::Bucket { bucket, .. } => {
-            set_bucket(bucket);
+            set_header(Headers::Request, BUCKET_HEADER, bucket.to_string().as_bytes());
             count(BUCKET);
         }
-        Decision::Mint => match random().and_then(|random| canary.mint(random)) {
-            Some(Minted { bucket, cookie }) => {
-                set_bucket(bucket);
-                set_state(COOKIE_STATE, cookie.as_bytes());
-                count(MINTED);
-            }
-            None => count(NO_KEY),
-        },
         Decision::NoKey => count(NO_KEY),
     }
 }
 
-fn set_bucket(bucket: u16) {
-    set_header(Headers::Request, BUCKET_HEADER, bucket.to_string().as_bytes());
+fn set_subset(subset: &[u8], counter: &'static str) {
+    set_header(Headers::Request, SUBSET_HEADER, subset);
+    count(counter);
 }
 
 fn read(input: Input<'_>) -> Option<Box<[u8]>> {
     match input {
         Input::Header(name) => header(Headers::Request, name),
+        Input::Joined(name) => property(&["request\0headers\0", name].concat()),
         Input::Cookies => headers_joined(Headers::Request, "cookie", b";"),
         Input::Attribute(path) => property(path),
         Input::SourceAddress => property("source\0address"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use weir_canary::Canary;
 use weir_host::{Vm, proxy};
+use weir_shell::Filter;
 
 const POLICY: &str = r#"{"version":1,"canaries":[{"hosts":["reviews"],"train":"autumn","key":[{"header":"x-user-id"},{"sourceAddress":{}}],
     "override":[{"header":{"name":"x-tester","exact":"yes"},"subset":"v3"}]}]}"#;
@@ -18,11 +19,13 @@ fn counted(vm: &Vm<Canary>) -> Vec<i64> {
     vm.tick();
     proxy(|proxy| {
         let names: Vec<_> = proxy.counters.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["weir_canary_bucket", "weir_canary_override", "weir_canary_minted", "weir_canary_no_key", "weir_canary_no_policy"]
-        );
-        proxy.counters.iter().map(|(_, value)| *value).collect()
+        assert_eq!(names, Canary::COUNTERS);
+        let shown = |name: &&str| proxy.counters.iter().find(|(known, _)| known == name).map(|(_, value)| *value).unwrap();
+        ["bucket", "override", "minted", "no_key", "no_policy"]
+            .map(|name| format!("weir_canary_{name}"))
+            .iter()
+            .map(|name| shown(&name.as_str()))
+            .collect()
     })
 }
 
@@ -32,8 +35,8 @@ const REVIEWS: (&str, &[u8]) = ("xds.cluster_name", b"outbound|9080||reviews");
 fn sets_the_bucket_the_subset_or_nothing_and_counts_it() {
     let vm = Vm::start(POLICY).unwrap();
     let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]), header("x-weir-bucket", "7645"));
-    assert_eq!(added(&vm, &[("x-user-id", b"\xff\xfe")], &[REVIEWS]), header("x-weir-bucket", "4493"));
+    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]), header("x-weir-bucket", "2952"));
+    assert_eq!(added(&vm, &[("x-user-id", b"\xff\xfe")], &[REVIEWS]), header("x-weir-bucket", "4576"));
     assert_eq!(counted(&vm), [2, 0, 0, 0, 0]);
     assert_eq!(added(&vm, &[("x-user-id", b"ann"), ("x-tester", b"yes")], &[REVIEWS]), header("x-weir-subset", "v3"));
     assert_eq!(counted(&vm), [2, 1, 0, 0, 0]);
@@ -54,7 +57,7 @@ const ROUTED: &str = r#"{"hosts":["reviews"],"train":"autumn","key":[{"header":"
 #[test]
 fn asks_not_where_a_request_goes_if_the_routes_run_it_for_one_canary_alone() {
     let vm = Vm::start(&format!(r#"{{"version":1,"routed":true,"canaries":[{ROUTED}]}}"#)).unwrap();
-    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[]).pop().unwrap().1, "7645");
+    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[]).pop().unwrap().1, "2952");
 }
 
 #[test]
@@ -62,16 +65,16 @@ fn of_several_canaries_it_must_know_which() {
     let other = r#"{"hosts":["ratings"],"train":"spring","key":[{"header":"x-user-id"}]}"#;
     let vm = Vm::start(&format!(r#"{{"version":1,"routed":true,"canaries":[{ROUTED},{other}]}}"#)).unwrap();
     assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[]), []);
-    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]).pop().unwrap().1, "7645");
+    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]).pop().unwrap().1, "2952");
 }
 
 #[test]
 fn finds_the_cookie_in_any_of_several_headers() {
     let vm = Vm::start(r#"{"version":1,"canaries":[{"hosts":["reviews"],"train":"autumn","key":[{"cookie":"user"}]}]}"#).unwrap();
     let bucket = |headers: &[(&str, &[u8])]| added(&vm, headers, &[REVIEWS]).pop().map(|(_, value)| value);
-    assert_eq!(bucket(&[("cookie", b"a=1; user=ann")]).as_deref(), Some("7645"));
-    assert_eq!(bucket(&[("cookie", b"a=1"), ("x-user-id", b"bob"), ("cookie", b"b=2"), ("cookie", b"user=ann")]).as_deref(), Some("7645"));
-    assert_eq!(bucket(&[("cookie", b"a=1,user=bob"), ("cookie", b"user=ann")]).as_deref(), Some("7645"));
+    assert_eq!(bucket(&[("cookie", b"a=1; user=ann")]).as_deref(), Some("2952"));
+    assert_eq!(bucket(&[("cookie", b"a=1"), ("x-user-id", b"bob"), ("cookie", b"b=2"), ("cookie", b"user=ann")]).as_deref(), Some("2952"));
+    assert_eq!(bucket(&[("cookie", b"a=1,user=bob"), ("cookie", b"user=ann")]).as_deref(), Some("2952"));
     assert_eq!(bucket(&[("cookie", b"a=1,user=ann")]), None);
     assert_eq!(bucket(&[("cookie", b"a=1"), ("cookie", b"b=2")]), None);
     assert_eq!(bucket(&[]), None);
@@ -91,7 +94,56 @@ fn gives_a_cookie_to_who_has_none() {
         users.insert(pair.to_owned());
     }
     assert_eq!((users.len(), cookie()), (100, None));
-    assert_eq!(counted(&vm), [100, 0, 100, 0, 0]);
+    assert_eq!(counted(&vm), [200, 0, 100, 0, 0]);
+}
+
+/// The counters of this name, as of the last tick.
+fn count_of(vm: &Vm<Canary>, name: &str) -> i64 {
+    vm.tick();
+    proxy(|proxy| proxy.counters.iter().find(|(known, _)| known == name).unwrap().1)
+}
+
+#[test]
+fn who_is_denied_is_sent_to_the_stable() {
+    let rule = r#""deny":[{"header":{"name":"x-user-id","exact":"eve"}}]"#;
+    let vm =
+        Vm::start(&format!(r#"{{"version":1,"canaries":[{{"hosts":["reviews"],"key":[{{"header":"x-user-id"}}],{rule}}}]}}"#)).unwrap();
+    assert_eq!(added(&vm, &[("x-user-id", b"eve")], &[REVIEWS]), [("x-weir-subset".into(), ".stable".into())]);
+    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]).pop().unwrap().0, "x-weir-bucket");
+    assert_eq!(count_of(&vm, "weir_canary_stable_only"), 1);
+}
+
+#[test]
+fn a_passport_is_made_at_the_edge_believed_inside_and_removed_if_it_is_false() {
+    let start = |edge: bool, secret: &str| {
+        let passport = format!(r#"{{"edge":{edge},"secrets":["{}"],"key":[{{"cookie":"user"}}]}}"#, secret.repeat(32));
+        let canary = r#"{"hosts":["reviews"],"train":"autumn","key":[{"header":"x-user-id"}]}"#;
+        Vm::<Canary>::start(&format!(r#"{{"version":1,"passport":{passport},"canaries":[{canary}]}}"#)).unwrap()
+    };
+    let header =
+        |headers: &[(String, Vec<u8>)], name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let gateway = start(true, "0a");
+    let outside: &[(&str, &[u8])] = &[("cookie", b"user=ann"), ("baggage", b"a=1"), ("baggage", b"weir=false,b=2")];
+    let (sent, _) = gateway.exchange(outside, &[("xds.cluster_name", b"outbound|80||front")], &[]);
+    let baggage = header(&sent, "baggage").unwrap();
+    assert!(baggage.starts_with(b"a=1,b=2,weir=01"), "{}", baggage.escape_ascii());
+    assert_eq!(sent.iter().filter(|(name, _)| name == "baggage").count(), 1);
+    assert_eq!((count_of(&gateway, "weir_canary_passport_made"), count_of(&gateway, "weir_canary_no_policy")), (1, 1));
+
+    let inside = start(false, "0a");
+    let (sent, _) = inside.exchange(&[("baggage", b"c=3"), ("baggage", &baggage), ("x-user-id", b"bob")], &[REVIEWS], &[]);
+    assert_eq!(header(&sent, "x-weir-bucket").unwrap(), b"2952", "ann's");
+    assert_eq!(sent.iter().filter(|(name, _)| name == "baggage").count(), 2, "left as it came");
+    assert_eq!(count_of(&inside, "weir_canary_passport_valid"), 1);
+
+    let foreign = start(false, "0b");
+    let (sent, _) = foreign.exchange(&[("baggage", &baggage), ("x-user-id", b"ann")], &[REVIEWS], &[]);
+    assert_eq!(header(&sent, "x-weir-bucket").unwrap(), b"2952", "by the key");
+    assert_eq!(header(&sent, "baggage").unwrap(), b"a=1,b=2");
+    let only = baggage.strip_prefix(b"a=1,b=2,").unwrap();
+    let (sent, _) = foreign.exchange(&[("baggage", only)], &[REVIEWS], &[]);
+    assert_eq!(header(&sent, "baggage"), None);
+    assert_eq!(count_of(&foreign, "weir_canary_passport_false"), 2);
 }
 
 #[test]
@@ -102,7 +154,7 @@ fn logs_the_reason_at_debug_level_only() {
     proxy(|proxy| proxy.debug = true);
     vm.tick();
     added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]);
-    assert_eq!(proxy(|proxy| proxy.log.clone()), ["outbound|9080||reviews: bucket 7645 by header x-user-id"]);
+    assert_eq!(proxy(|proxy| proxy.log.clone()), ["outbound|9080||reviews: bucket 2952 by header x-user-id"]);
 }
 
 #[test]
@@ -116,7 +168,7 @@ fn refuses_a_bad_configuration_and_says_where() {
 fn a_bad_configuration_leaves_the_last_good_one_in_force() {
     let vm = Vm::start(POLICY).unwrap();
     assert!(!vm.configure("{}"));
-    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]).pop().unwrap().1, "7645");
+    assert_eq!(added(&vm, &[("x-user-id", b"ann")], &[REVIEWS]).pop().unwrap().1, "2952");
 }
 
 #[test]

@@ -105,6 +105,14 @@ unsafe extern "C" fn proxy_replace_header_map_value(map: u32, name: *const u8, l
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_remove_header_map_value(map: u32, name: *const u8, length: usize) -> u32 {
+    // SAFETY: as in `bytes`.
+    let name = unsafe { text(name, length) };
+    proxy(|proxy| headers(proxy, map).retain(|(header, _)| *header != name));
+    OK
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_set_property(path: *const u8, length: usize, value: *const u8, size: usize) -> u32 {
     // SAFETY: as in `bytes`.
     let (name, value) = unsafe { (text(path, length), bytes(value, size).to_vec()) };

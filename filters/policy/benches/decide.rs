@@ -86,13 +86,11 @@ fn decide(count: u64, header: impl Fn(&str) -> Option<&'static [u8]>) {
     let policy = policy.unwrap_or_else(|error| panic!("{error}"));
     for _ in 0..count {
         let canary = host_of_cluster(black_box(CLUSTER)).and_then(|host| policy.for_host(host));
-        black_box(canary.map(|canary| {
-            canary.decide(|input| match input {
-                canary::Input::Header(name) => black_box(header(name)),
-                canary::Input::Cookies => None,
-                canary::Input::SourceAddress | canary::Input::Attribute(_) => None,
-            })
-        }));
+        let read = |input: canary::Input<'_>| match input {
+            canary::Input::Header(name) => black_box(header(name)),
+            canary::Input::Joined(_) | canary::Input::Cookies | canary::Input::SourceAddress | canary::Input::Attribute(_) => None,
+        };
+        black_box(policy.decide(canary, read, || None));
     }
 }
 

@@ -1,11 +1,20 @@
 //! The canary filter's policy: which version serves a user.
 
+mod border;
 mod config;
 mod decide;
+mod group;
 mod mint;
+mod passport;
 mod policy;
+mod request;
+mod source;
+mod user;
 
-pub use config::{Canary, Config, KeySource, Match, Mint, Override, SameSite, SourceAddress};
-pub use decide::{BUCKETS, Decision, Input};
-pub use mint::Minted;
-pub use policy::{Compiled, Policy, Source};
+pub use config::{Caller, Canary, Config, KeySource, Match, Mint, Override, Passport, Rule, SameSite, SourceAddress};
+pub use decide::{BUCKETS, Decision, Seen, Verdict};
+pub use passport::Subset;
+pub use policy::{Compiled, Policy};
+pub use request::Input;
+pub use source::Source;
+pub use user::By;

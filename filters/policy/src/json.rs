@@ -1,26 +1,39 @@
 //! Reads JSON (RFC 8259) into a configuration, so that an error names the path of what is wrong.
 //!
-//! A reader of our own, because of what a module weighs: serde_json with serde_path_to_error, which says the same, adds
-//! 65 kB (each type twice, and the printing of floating point numbers). A test holds this one against serde_json.
+//! A reader of our own, because of what a module weighs: serde's derived readers take 3 kB a type, and serde_json with
+//! serde_path_to_error, which says the same, 65 kB more. A test holds the text's part against serde_json.
 
 mod text;
 
 use crate::Error;
-use serde::de::value::{CowStrDeserializer, StrDeserializer};
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, Unexpected, Visitor};
-use std::borrow::Cow;
-use std::fmt;
-use text::{Text, Token};
+use text::Text;
 
 /// The only version of the configurations so far.
 const VERSION: u32 = 1;
 
-pub(crate) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
-    let mut text = Text::new(json)?;
-    let value =
-        T::deserialize(&mut text).map_err(|error| if error.path.is_empty() { Error { path: ".".into(), ..error } } else { error })?;
-    text.end()?;
-    Ok(value)
+/// A JSON value.
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    /// Negative, with a fraction or an exponent, or too large: no configuration has such a number.
+    OtherNumber,
+    String(String),
+    Array(Vec<Value>),
+    Object(Vec<(String, Value)>),
+}
+
+/// What can be read from a value. Errors have the path within it.
+pub(crate) trait Read: Sized {
+    fn read(value: Value) -> Result<Self, Error>;
+}
+
+/// The members of an object, to be taken one by one.
+pub(crate) struct Object(Vec<(String, Value)>);
+
+pub(crate) fn read<T: Read>(json: &[u8]) -> Result<T, Error> {
+    let read = || T::read(Text::new(json)?.document()?);
+    read().map_err(|error| if error.path.is_empty() { Error { path: ".".into(), ..error } } else { error })
 }
 
 pub(crate) fn version(version: u32) -> Result<(), Error> {
@@ -36,175 +49,105 @@ impl Error {
     }
 }
 
-impl de::Error for Error {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new("", message.to_string())
+impl Value {
+    fn mismatch(&self, expected: &str) -> Error {
+        let found = match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Unsigned(_) => "a number",
+            Self::OtherNumber => "a number that is negative, too large or not whole",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        };
+        Error::new("", format!("expected {expected}, found {found}"))
+    }
+}
+
+impl Object {
+    /// Takes a value for an object with no other members than these.
+    pub fn of(value: Value, known: &[&str]) -> Result<Self, Error> {
+        let Value::Object(members) = value else { return Err(value.mismatch("an object")) };
+        match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(Self(members)),
+            Some((name, _)) => Err(Error::new(name, format!("unknown field `{name}`, expected {}", one_of(known)))),
+        }
     }
 
-    /// Without what was found: serde's own text prints floating point numbers, which weighs 20 kB.
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("", format!("expected {expected}"))
+    /// A member that may be missing.
+    pub fn optional<T: Read>(&mut self, name: &str) -> Result<Option<T>, Error> {
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => T::read(value).map(Some).map_err(|error| error.inside(name)),
+        }
     }
 
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("", format!("expected {expected}"))
+    /// A member that has a meaning where it is missing.
+    pub fn or<T: Read>(&mut self, name: &str, otherwise: T) -> Result<T, Error> {
+        self.take(name).map_or(Ok(otherwise), |value| T::read(value).map_err(|error| error.inside(name)))
+    }
+
+    /// A member that must be there.
+    pub fn required<T: Read>(&mut self, name: &str) -> Result<T, Error> {
+        let value = self.take(name).ok_or_else(|| Error::new("", format!("missing field `{name}`")))?;
+        T::read(value).map_err(|error| error.inside(name))
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(place).1)
+    }
+}
+
+/// One of several kinds, an object with one member that names it: the place of the name, and what `read` makes of the value.
+pub(crate) fn variant<T>(value: Value, names: &[&str], read: impl FnOnce(&str, Value) -> Result<T, Error>) -> Result<T, Error> {
+    let expected = || format!("expected an object with one of {}", names.join(", "));
+    let Value::Object(members) = value else { return Err(Error::new("", expected())) };
+    match <[(String, Value); 1]>::try_from(members) {
+        Ok([(name, _)]) if !names.contains(&name.as_str()) => {
+            Err(Error::new(&name, format!("unknown variant `{name}`, expected {}", one_of(names))))
+        }
+        Ok([(name, value)]) => read(&name, value).map_err(|error| error.inside(&name)),
+        Err(members) => {
+            let found: Vec<_> = members.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let found = if found.is_empty() { String::new() } else { format!(", found {}", found.join(" and ")) };
+            Err(Error::new("", expected() + &found))
+        }
     }
 }
 
 fn one_of(names: &[&str]) -> String {
-    format!("expected an object with one of {}", names.join(", "))
+    format!("one of `{}`", names.join("`, `"))
 }
 
-fn mismatch(found: &Token<'_>, expected: &dyn Expected) -> Error {
-    let found = match found {
-        Token::Null => "null",
-        Token::Bool(_) => "a boolean",
-        Token::Unsigned(_) => "a number",
-        Token::OtherNumber => "a number that is negative, too large or not whole",
-        Token::String(_) => "a string",
-        Token::Array => "an array",
-        Token::Object => "an object",
-    };
-    Error::new("", format!("expected {expected}, found {found}"))
+impl Read for String {
+    fn read(value: Value) -> Result<Self, Error> {
+        if let Value::String(text) = value { Ok(text) } else { Err(value.mismatch("a string")) }
+    }
 }
 
-impl<'de> de::Deserializer<'de> for &mut Text<'de> {
-    type Error = Error;
+impl Read for bool {
+    fn read(value: Value) -> Result<Self, Error> {
+        if let Value::Bool(value) = value { Ok(value) } else { Err(value.mismatch("a boolean")) }
+    }
+}
 
-    /// For types that ask for no kind of value; those below read theirs alone, which makes less code per type.
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.token()? {
-            Token::Null => visitor.visit_unit(),
-            Token::Bool(value) => visitor.visit_bool(value),
-            Token::Unsigned(value) => visitor.visit_u64(value),
-            other => Err(mismatch(&other, &visitor)),
+impl Read for u32 {
+    fn read(value: Value) -> Result<Self, Error> {
+        match value {
+            Value::Unsigned(number) => Self::try_from(number).map_err(|_| Value::OtherNumber.mismatch("a whole number")),
+            other => Err(other.mismatch("a whole number")),
         }
     }
+}
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.token()? {
-            Token::String(value) => visitor.visit_string(value.into_owned()),
-            other => Err(mismatch(&other, &visitor)),
+impl<T: Read> Read for Vec<T> {
+    fn read(value: Value) -> Result<Self, Error> {
+        let Value::Array(elements) = value else { return Err(value.mismatch("an array")) };
+        let mut read = Self::with_capacity(elements.len());
+        for (place, element) in elements.into_iter().enumerate() {
+            read.push(T::read(element).map_err(|error| error.inside(&format!("[{place}]")))?);
         }
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_str(visitor)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.token()? {
-            Token::Array => visitor.visit_seq(Elements { text: self, place: 0 }),
-            other => Err(mismatch(&other, &visitor)),
-        }
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.token()? {
-            Token::Object => visitor.visit_map(Members { text: self, name: "".into(), first: true }),
-            other => Err(mismatch(&other, &visitor)),
-        }
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.take_null()? { visitor.visit_none() } else { visitor.visit_some(self) }
-    }
-
-    /// An enum is an object with one member, which names the variant.
-    fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, names: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
-        let Token::Object = self.token()? else {
-            return Err(Error::new("", one_of(names)));
-        };
-        let name = self.member(true)?.ok_or_else(|| Error::new("", one_of(names)))?;
-        let value = visitor.visit_enum(Variant { text: self, name: &name }).map_err(|error| error.inside(&name))?;
-        match self.member(false)? {
-            None => Ok(value),
-            Some(second) => Err(Error::new("", format!("{}, found `{name}` and `{second}`", one_of(names)))),
-        }
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct
-        tuple tuple_struct identifier ignored_any
-    }
-}
-
-struct Elements<'t, 'de> {
-    text: &'t mut Text<'de>,
-    place: usize,
-}
-
-impl<'de> de::SeqAccess<'de> for Elements<'_, 'de> {
-    type Error = Error;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        if !self.text.element(self.place == 0)? {
-            return Ok(None);
-        }
-        let value = seed.deserialize(&mut *self.text).map_err(|error| error.inside(&format!("[{}]", self.place)))?;
-        self.place += 1;
-        Ok(Some(value))
-    }
-}
-
-struct Members<'t, 'de> {
-    text: &'t mut Text<'de>,
-    name: Cow<'de, str>,
-    first: bool,
-}
-
-impl<'de> de::MapAccess<'de> for Members<'_, 'de> {
-    type Error = Error;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        let Some(name) = self.text.member(std::mem::take(&mut self.first))? else {
-            return Ok(None);
-        };
-        self.name = name;
-        let key: CowStrDeserializer<'_, Error> = Cow::Borrowed(&*self.name).into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|error| error.inside(&self.name))
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        seed.deserialize(&mut *self.text).map_err(|error| error.inside(&self.name))
-    }
-}
-
-struct Variant<'t, 'de> {
-    text: &'t mut Text<'de>,
-    name: &'t str,
-}
-
-impl<'de> de::EnumAccess<'de> for Variant<'_, 'de> {
-    type Error = Error;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
-        let name: StrDeserializer<'_, Error> = self.name.into_deserializer();
-        Ok((seed.deserialize(name)?, self))
-    }
-}
-
-impl<'de> de::VariantAccess<'de> for Variant<'_, 'de> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        serde::Deserialize::deserialize(self.text)
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
-        seed.deserialize(self.text)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        de::Deserializer::deserialize_seq(self.text, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
-        de::Deserializer::deserialize_map(self.text, visitor)
+        Ok(read)
     }
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod baggage;
 mod check;
 mod cookie;
 mod error;
@@ -23,6 +24,8 @@ pub use host::of_cluster as host_of_cluster;
 pub const BUCKET_HEADER: &str = "x-weir-bucket";
 /// The request header with the subset that an override chose; a header route in front of the weighted one reads it.
 pub const SUBSET_HEADER: &str = "x-weir-subset";
+/// The value of [`SUBSET_HEADER`] for whatever subset is the stable; no subset or host begins so.
+pub const STABLE: &str = ".stable";
 /// What a filter leaves for Envoy's own header formatter: a `set-cookie` for the answer. Its place is the request's filter state, under
 /// this name with `wasm.` in front.
 pub const COOKIE_STATE: &str = "weir_set_cookie";

@@ -2,34 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
-use weir_policy::canary::{BUCKETS, Compiled, Config, Decision, Input, Policy, Source};
+use support::{HOST, bucket, decide, policy, verdict};
+use weir_policy::canary::{BUCKETS, By, Decision, Input, Policy, Source};
 
-const HOST: &str = "reviews.default.svc.cluster.local";
-
-fn policy(canary: &str) -> Policy {
-    Policy::parse(format!(r#"{{"version":1,"canaries":[{{"hosts":["{HOST}"],{canary}}}]}}"#).as_bytes()).unwrap()
-}
-
-fn canary(policy: &Policy) -> &Compiled {
-    policy.for_host(HOST.as_bytes()).unwrap()
-}
-
-/// Decides for a request with these headers, from 192.0.2.7.
-fn decide<'p>(policy: &'p Policy, headers: &[(&str, &str)]) -> Decision<'p> {
-    canary(policy).decide(|input| match input {
-        Input::Header(name) => headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_bytes()),
-        Input::Cookies => None,
-        Input::Attribute(path) => headers.iter().find(|(header, _)| *header == path).map(|(_, value)| value.as_bytes()),
-        Input::SourceAddress => Some(b"192.0.2.7:4711".as_slice()),
-    })
-}
-
-fn bucket(policy: &Policy, user: &str) -> u16 {
-    match decide(policy, &[("x-user-id", user)]) {
-        Decision::Bucket { bucket, .. } => bucket,
-        other => panic!("{other}"),
-    }
+/// Decides by what `read` knows.
+fn decided<'p>(policy: &'p Policy, mut read: impl FnMut(Input<'_>) -> Option<&'static str>) -> Decision<'p> {
+    policy.decide(policy.for_host(HOST.as_bytes()), |input| read(input).map(str::as_bytes), || None).decision.unwrap()
 }
 
 const KEYS: &str = r#""key":[{"cookie":"user"},{"header":"X-User-Id"},{"sourceAddress":{}}]"#;
@@ -38,7 +19,7 @@ const KEYS: &str = r#""key":[{"cookie":"user"},{"header":"X-User-Id"},{"sourceAd
 fn takes_the_first_key_source_that_is_there_and_not_empty() {
     let policy = policy(KEYS);
     let source = |headers: &[(&str, &str)]| match decide(&policy, headers) {
-        Decision::Bucket { by, .. } => by.clone(),
+        Decision::Bucket { by: By::Source(source), .. } => source.clone(),
         other => panic!("{other}"),
     };
     let (cookie, header) = (Source::Cookie("user".into()), Source::Header("x-user-id".into()));
@@ -54,7 +35,7 @@ fn gives_a_user_the_same_bucket_wherever_the_name_stands() {
     let policy = policy(KEYS);
     assert_eq!(
         decide(&policy, &[("cookie", "user=ann")]),
-        Decision::Bucket { bucket: bucket(&policy, "ann"), by: &Source::Cookie("user".into()) }
+        Decision::Bucket { bucket: bucket(&policy, "ann"), by: By::Source(&Source::Cookie("user".into())) }
     );
 }
 
@@ -77,16 +58,18 @@ fn a_user_may_stand_in_the_query_or_in_a_verified_token() {
 fn who_has_no_user_is_made_one_that_is_found_again() {
     let policy =
         policy(r#""key":[{"header":"x-user-id"},{"mint":{"name":"weir-user","lifetime":"720h","secure":true,"sameSite":"Strict"}}]"#);
-    assert_eq!(decide(&policy, &[]), Decision::Mint);
-    let minted = canary(&policy).mint(0xabc).unwrap();
+    let made = verdict(&policy, &[], Some(0xabc));
     let user = "00000000000000000000000000000abc";
-    assert_eq!(minted.cookie, format!("weir-user={user}; Path=/; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict"));
-    let by = Source::Cookie("weir-user".into());
-    assert_eq!(decide(&policy, &[("cookie", &format!("weir-user={user}"))]), Decision::Bucket { bucket: minted.bucket, by: &by });
-    assert_eq!(
-        decide(&policy, &[("x-user-id", "ann")]),
-        Decision::Bucket { bucket: bucket_of("ann"), by: &Source::Header("x-user-id".into()) }
-    );
+    assert_eq!(made.cookie.unwrap(), format!("weir-user={user}; Path=/; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict"));
+    assert_eq!(made.decision, Some(Decision::Bucket { bucket: bucket_of(user), by: By::Minted }));
+    let known = |headers: &[(&str, &str)], user: &str, source: Source| {
+        let verdict = verdict(&policy, headers, Some(1));
+        assert_eq!(verdict.decision, Some(Decision::Bucket { bucket: bucket_of(user), by: By::Source(&source) }));
+        assert_eq!(verdict.cookie, None);
+    };
+    known(&[("cookie", &format!("weir-user={user}"))], user, Source::Cookie("weir-user".into()));
+    known(&[("x-user-id", "ann")], "ann", Source::Header("x-user-id".into()));
+    assert_eq!(decide(&policy, &[]), Decision::NoKey, "without a number that nobody can guess there is no new user");
 }
 
 #[test]
@@ -97,17 +80,17 @@ fn a_minted_cookie_is_as_the_policy_wants_it() {
         (r#","secure":true,"sameSite":"None""#, "u=00000000000000000000000000000001; Path=/; Secure; HttpOnly; SameSite=None"),
     ] {
         let policy = policy(&format!(r#""key":[{{"mint":{{"name":"u"{fields}}}}}]"#));
-        assert_eq!(canary(&policy).mint(1).unwrap().cookie, expected);
+        assert_eq!(verdict(&policy, &[], Some(1)).cookie.unwrap(), expected);
     }
-    assert_eq!(canary(&policy(KEYS)).mint(1), None);
+    assert_eq!(verdict(&policy(KEYS), &[], Some(1)).cookie, None);
 }
 
 #[test]
 fn keeps_buckets_stable_across_releases() {
     let policy = policy(r#""key":[{"header":"x-user-id"},{"sourceAddress":{}}],"train":"autumn""#);
     let buckets = ["ann", "bob", "a name that is longer than sixteen bytes"].map(|user| bucket(&policy, user));
-    assert_eq!(buckets, [7645, 8448, 2848], "users would change their version with this release");
-    assert_eq!(decide(&policy, &[]), Decision::Bucket { bucket: bucket(&policy, "192.0.2.7"), by: &Source::Address });
+    assert_eq!(buckets, [2952, 5617, 1778], "users would change their version with this release");
+    assert_eq!(decide(&policy, &[]), Decision::Bucket { bucket: bucket(&policy, "192.0.2.7"), by: By::Source(&Source::Address) });
 }
 
 #[test]
@@ -129,8 +112,9 @@ fn deals_anew_for_another_service_and_alike_within_a_train() {
         |host: &str, train: &str| format!(r#"{{"version":1,"canaries":[{{"hosts":["{host}"],"key":[{{"header":"x-user-id"}}]{train}}}]}}"#);
     let buckets = |host: &str, train: &str| -> Vec<_> {
         let policy = Policy::parse(entry(host, train).as_bytes()).unwrap();
-        let canary = policy.for_host(host.as_bytes()).unwrap();
-        (0..100).map(|user| canary.decide(|_| Some(format!("user-{user}"))).to_string()).collect()
+        let canary = policy.for_host(host.as_bytes());
+        let decide = |user| policy.decide(canary, |_| Some(format!("user-{user}")), || None).decision.unwrap().to_string();
+        (0..100).map(decide).collect()
     };
     let train = r#","train":"autumn""#;
     assert_eq!(buckets("reviews", train), buckets("ratings", train));
@@ -157,11 +141,11 @@ fn reads_no_more_of_the_request_than_it_needs() {
         r#""key":[{"cookie":"a"},{"cookie":"b"},{"header":"x-user-id"}],"override":[{"cookie":{"name":"c","exact":"1"},"subset":"v3"}]"#,
     );
     let mut reads = Vec::new();
-    let decision = canary(&policy).decide(|input| {
+    let decision = decided(&policy, |input| {
         reads.push(format!("{input:?}"));
         Some("b=ann")
     });
-    assert_eq!(decision, Decision::Bucket { bucket: bucket_of("ann"), by: &Source::Cookie("b".into()) });
+    assert_eq!(decision, Decision::Bucket { bucket: bucket_of("ann"), by: By::Source(&Source::Cookie("b".into())) });
     assert_eq!(reads, [r#"Header("cookie")"#, "Cookies"]);
 }
 
@@ -170,14 +154,14 @@ fn reads_all_cookie_headers_only_for_what_the_first_has_not() {
     let policy = policy(r#""key":[{"cookie":"a"}]"#);
     let decide = |first: &'static str| {
         let mut reads = Vec::new();
-        let decision = canary(&policy).decide(|input| {
+        let decision = decided(&policy, |input| {
             reads.push(format!("{input:?}"));
             Some(if input == Input::Cookies { "b=1;a=ann" } else { first })
         });
         (decision, reads.len())
     };
     let by = Source::Cookie("a".into());
-    let user = |name| Decision::Bucket { bucket: bucket_of(name), by: &by };
+    let user = |name| Decision::Bucket { bucket: bucket_of(name), by: By::Source(&by) };
     assert_eq!(decide("a=bob"), (user("bob"), 1));
     assert_eq!(decide("b=1"), (user("ann"), 2));
 }
@@ -189,7 +173,7 @@ fn bucket_of(user: &str) -> u16 {
 #[test]
 fn a_source_address_counts_without_its_port() {
     let policy = policy(r#""key":[{"sourceAddress":{}}]"#);
-    let at = |address: &'static str| canary(&policy).decide(|_| Some(address)).to_string();
+    let at = |address: &'static str| decided(&policy, |_| Some(address)).to_string();
     assert_eq!(at("192.0.2.7:1"), at("192.0.2.7:2"));
     assert_eq!(at("[2001:db8::7]:1"), at("[2001:db8::7]:2"));
     let distinct: BTreeSet<_> = ["192.0.2.7:1", "192.0.2.8:1", "[2001:db8::7]:1", "[2001:db8::8]:1"].map(at).into();
@@ -209,6 +193,8 @@ fn knows_only_the_hosts_it_names() {
 fn names_the_place_and_the_expectation_of_what_is_wrong() {
     let one = |canary: &str| format!(r#"{{"version":1,"canaries":[{canary}]}}"#);
     let mint = |fields: &str| one(&format!(r#"{{"hosts":["a"],"key":[{{"mint":{{{fields}}}}}]}}"#));
+    let rule = |fields: &str| one(&format!(r#"{{"hosts":["a"],"allow":[{{{fields}}}]}}"#));
+    let passport = |fields: &str| format!(r#"{{"version":1,"passport":{{{fields}}},"canaries":[]}}"#);
     let cases = [
         ("".into(), ".: expected a value at line 1 column 1"),
         ("[]".into(), ".: expected an object, found an array"),
@@ -216,10 +202,16 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
         ("{}".into(), ".: missing field `version`"),
         (r#"{"version":1,"canaries":[]} x"#.into(), ".: expected the end of the document at line 1 column 29"),
         (r#"{"version":2,"canaries":[]}"#.into(), "version: expected 1, found 2"),
-        (r#"{"version":"1","canaries":[]}"#.into(), "version: expected u32, found a string"),
-        (r#"{"version":-1,"canaries":[]}"#.into(), "version: expected u32, found a number that is negative, too large or not whole"),
-        (r#"{"version":1,"version":1}"#.into(), ".: duplicate field `version`"),
-        (r#"{"version":1,"canary":[]}"#.into(), "canary: unknown field `canary`, expected one of `version`, `routed`, `canaries`"),
+        (r#"{"version":"1","canaries":[]}"#.into(), "version: expected a whole number, found a string"),
+        (
+            r#"{"version":-1,"canaries":[]}"#.into(),
+            "version: expected a whole number, found a number that is negative, too large or not whole",
+        ),
+        (r#"{"version":1,"version":1}"#.into(), ".: expected each field once, found `version` again at line 1 column 23"),
+        (
+            r#"{"version":1,"canary":[]}"#.into(),
+            "canary: unknown field `canary`, expected one of `version`, `routed`, `caller`, `passport`, `canaries`",
+        ),
         (one("{}"), "canaries[0]: missing field `hosts`"),
         (one(r#"{"hosts":[]}"#), "canaries[0].hosts: expected at least one host"),
         (one(r#"{"hosts":["a","b c"]}"#), r#"canaries[0].hosts[1]: expected a host as in a VirtualService, found "b c""#),
@@ -247,7 +239,10 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
         (mint(r#""name":"a","sameSite":"lax""#), r#"canaries[0].key[0].mint.sameSite: expected Strict, Lax or None, found "lax""#),
         (mint(r#""name":"a","sameSite":"None""#), "canaries[0].key[0].mint.secure: expected true"),
         (one(r#"{"hosts":["a"],"key":[{"mint":{"name":"a"}},{"header":"b"}]}"#), "canaries[0].key[0].mint: expected as the last"),
-        (one(r#"{"hosts":["a"],"override":[{"subset":"v1"}]}"#), "canaries[0].override[0]: expected exactly one of `header` and `cookie`"),
+        (
+            one(r#"{"hosts":["a"],"override":[{"subset":"v1"}]}"#),
+            "canaries[0].override[0]: expected exactly one of `header`, `cookie` and `jwtClaim`",
+        ),
         (
             one(r#"{"hosts":["a"],"override":[{"subset":"","header":{"name":"a","exact":"b"}}]}"#),
             "canaries[0].override[0].subset: expected a name of letters",
@@ -256,6 +251,25 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
             one(r#"{"hosts":["a"],"override":[{"subset":"v1","header":{"name":"a","exact":1}}]}"#),
             "canaries[0].override[0].header.exact: expected a string, found a number",
         ),
+        (one(r#"{"hosts":["a"],"allow":[]}"#), "canaries[0].allow: expected at least one rule"),
+        (
+            one(r#"{"hosts":["a"],"deny":[{}]}"#),
+            "canaries[0].deny[0]: expected at least one of `header`, `cookie`, `jwtClaim` and `source`",
+        ),
+        (one(r#"{"hosts":["a"],"allow":[{"percent":20}]}"#), "canaries[0].allow[0]: expected at least one of"),
+        (rule(r#""source":{}"#), "canaries[0].allow[0].source: expected at least one of `namespace` and `workload`"),
+        (rule(r#""source":{"workload":"a"},"percent":101"#), "canaries[0].allow[0].percent: expected at most 100, found 101"),
+        (rule(r#""header":{"name":"a"}"#), "canaries[0].allow[0].header: expected exactly one of `exact` and `oneOf`"),
+        (rule(r#""header":{"name":"a","oneOf":[]}"#), "canaries[0].allow[0].header.oneOf: expected at least one value"),
+        (rule(r#""cookie":{"name":"","exact":"b"}"#), "canaries[0].allow[0].cookie.name: expected the name of a cookie"),
+        (rule(r#""jwtClaim":{"name":"a.","exact":"b"}"#), "canaries[0].allow[0].jwtClaim.name: expected the name of a claim"),
+        (passport(r#""key":[{"header":""}]"#), "passport.key[0].header: expected the name of a header"),
+        (passport(r#""override":[{"subset":"v1"}]"#), "passport.override[0]: expected exactly one of `header`, `cookie` and `jwtClaim`"),
+        (
+            passport(&format!(r#""override":[{{"header":{{"name":"a","exact":"b"}},"subset":"{}"}}]"#, "v".repeat(64))),
+            "passport.override[0].subset: expected at most 63 characters",
+        ),
+        (passport(r#""secrets":["abc"]"#), "passport.secrets[0]: expected a key of 64 hexadecimal digits"),
     ];
     for (json, expected) in cases {
         let error = Policy::parse(json.as_bytes()).unwrap_err().to_string();
@@ -267,7 +281,7 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
 #[test]
 fn compiles_what_the_control_plane_read_as_it_compiles_the_filters_json() {
     let json = format!(r#"{{"version":1,"canaries":[{{"hosts":["{HOST}"],"stable":"v2","train":"autumn",{OVERRIDES}}}]}}"#);
-    let config: Config = serde_json::from_str(&json).unwrap();
+    let config = Policy::read(json.as_bytes()).unwrap();
     assert_eq!(Policy::try_from(&config), Policy::parse(json.as_bytes()));
     assert_eq!(Policy::parse(&serde_json::to_vec(&config).unwrap()), Policy::parse(json.as_bytes()));
 }

@@ -42,6 +42,7 @@ unsafe extern "C" {
     fn proxy_get_header_map_value(map: u32, name: *const u8, length: usize, value: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, value: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_replace_header_map_value(map: u32, name: *const u8, length: usize, value: *const u8, size: usize) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, length: usize) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, length: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
 }
@@ -95,6 +96,12 @@ pub fn headers_joined(headers: Headers, name: &str, separator: &[u8]) -> Option<
 pub fn set_header(headers: Headers, name: &str, value: &[u8]) {
     // SAFETY: both outlive the call.
     let _ = unsafe { proxy_replace_header_map_value(headers as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+}
+
+/// Removes all headers of that name.
+pub fn remove_header(headers: Headers, name: &str) {
+    // SAFETY: the name outlives the call.
+    let _ = unsafe { proxy_remove_header_map_value(headers as u32, name.as_ptr(), name.len()) };
 }
 
 /// The time in milliseconds since 1970; 0 if Envoy does not tell.

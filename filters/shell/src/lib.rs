@@ -8,7 +8,7 @@ mod host;
 mod plugins;
 
 pub use counters::count;
-pub use host::{Headers, Level, header, headers_joined, log, now, number, property, set_header, set_state};
+pub use host::{Headers, Level, header, headers_joined, log, now, number, property, remove_header, set_header, set_state};
 pub use plugins::Plugins;
 
 use std::cell::Cell;

@@ -7,10 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use weir_policy::{canary, locality};
 
 fuzz_target!(|json: &[u8]| {
-    if canary::Policy::parse(json).is_ok() {
-        assert!(serde_json::from_slice::<canary::Config>(json).is_ok());
-    }
-    if locality::Policy::parse(json).is_ok() {
-        assert!(serde_json::from_slice::<locality::Config>(json).is_ok());
+    if canary::Policy::parse(json).is_ok() || locality::Policy::parse(json).is_ok() {
+        assert!(serde_json::from_slice::<serde_json::Value>(json).is_ok());
     }
 });

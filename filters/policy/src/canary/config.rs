@@ -1,11 +1,19 @@
 //! The canary policy as it is written: in a WasmPlugin's `pluginConfig` by a user, and, compiled, in Envoy's filter.
 
-use serde::{Deserialize, Serialize};
+mod key;
+mod rule;
+
+pub use key::{KeySource, Mint, SameSite, SourceAddress};
+pub use rule::{Caller, Match, Override, Rule};
+
+use crate::Error;
+use crate::json::{Object, Read, Value};
+use serde::Serialize;
 
 /// The configuration of the canary filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir canary filter"))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     /// The version of this configuration: 1.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
@@ -14,14 +22,41 @@ pub struct Config {
     /// canary, it is this one that a request is for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub routed: bool,
+    /// Filled in by the control plane where a rule asks for it: whose requests the filter sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
+    /// Carries the user from the gateway to every hop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passport: Option<Passport>,
     /// One entry per service with a canary.
     pub canaries: Vec<Canary>,
 }
 
-/// How users are dealt to the versions of one service. The weights stay in the service's route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A user's identity on the way through the mesh: a digest with a MAC, the member `weir` of the request's `baggage`
+/// (<https://www.w3.org/TR/baggage/>). A gateway makes it; on later hops it comes before a canary's own `key`, if the apps in
+/// between pass `baggage` on, as OpenTelemetry does. Where they do not, `key` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Passport {
+    /// Where a gateway finds the user, in order. Without a user, it draws one for this request, so that all hops agree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<KeySource>,
+    /// Requests that go to a subset of this name on every hop that has one, whatever the weights.
+    #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
+    /// Filled in by the control plane: this is a gateway. It makes passports, and believes none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edge: bool,
+    /// Filled in by the control plane: the keys of the MAC that hold, of 64 hexadecimal digits each. A gateway uses the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+}
+
+/// How users are dealt to the versions of one service. The weights stay in the service's route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Canary {
     /// The hosts of the service, as in a VirtualService: short names belong to the plugin's namespace, `*` is allowed.
     /// The filter is sent the full names of the destinations.
@@ -36,116 +71,53 @@ pub struct Canary {
     /// Canaries of one train give a user the same bucket. Without it each service deals anew (by its first host here).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<String>,
+    /// Who always gets the stable, whatever else holds: requests that a rule matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny: Option<Vec<Rule>>,
     /// Requests that go to a fixed subset whatever the weights, such as testers'. The first that matches counts.
     #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
-}
-
-/// A place where the user's name or number stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub enum KeySource {
-    /// The cookie of this name.
-    Cookie(String),
-    /// The request header of this name.
-    Header(String),
-    /// The parameter of this name in the query of the request's URL, as it stands there: escapes are not resolved.
-    Query(String),
-    /// A claim of the token that Envoy's JWT filter verified (RFC 7519), such as `sub`; dots lead into objects, as in Istio's
-    /// `request.auth.claims`. A claim of a token that nobody verified is not there.
-    JwtClaim(String),
-    /// The cookie of this name too; at a gateway, a request without a user is given one by it. So it stands last.
-    Mint(Mint),
-    /// The client's address as Envoy knows it: of a client behind another proxy, at a gateway, that proxy's.
-    SourceAddress(SourceAddress),
-}
-
-/// A cookie that a gateway gives to who has none: it makes a user of a browser.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
-pub struct Mint {
-    /// The cookie's name.
-    pub name: String,
-    /// How long the browser keeps it: hours, minutes and seconds, such as `720h`. Without it, until the browser ends.
+    /// Who may get a canary by weight: requests that a rule matches; all others get the stable. Without it everybody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lifetime: Option<String>,
-    /// Whether the browser sends it over HTTPS alone.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub secure: bool,
-    /// Whether it is kept from the page's scripts.
-    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
-    pub http_only: bool,
-    /// Whether the browser sends it with requests that other sites cause.
-    #[serde(default)]
-    pub same_site: SameSite,
+    pub allow: Option<Vec<Rule>>,
 }
 
-fn yes() -> bool {
-    true
-}
-
-/// When a browser sends a cookie with a request that another site causes
-/// (<https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis>, `SameSite`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(!try_from))]
-#[serde(try_from = "String")]
-pub enum SameSite {
-    /// Never.
-    Strict,
-    /// When the user follows a link.
-    #[default]
-    Lax,
-    /// Always; a browser takes it with `secure` alone.
-    None,
-}
-
-impl TryFrom<String> for SameSite {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        match name.as_str() {
-            "Strict" => Ok(Self::Strict),
-            "Lax" => Ok(Self::Lax),
-            "None" => Ok(Self::None),
-            _ => Err(format!("expected Strict, Lax or None, found {name:?}")),
-        }
+impl Read for Config {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut object = Object::of(value, &["version", "routed", "caller", "passport", "canaries"])?;
+        Ok(Self {
+            version: object.required("version")?,
+            routed: object.or("routed", false)?,
+            caller: object.optional("caller")?,
+            passport: object.optional("passport")?,
+            canaries: object.required("canaries")?,
+        })
     }
 }
 
-/// The client's address has no settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, expecting = "an object")]
-pub struct SourceAddress {}
-
-/// A subset for requests with a certain header or cookie.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    feature = "schema",
-    derive(schemars::JsonSchema),
-    schemars(extend("oneOf" = [{"required": ["header"]}, {"required": ["cookie"]}]))
-)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
-pub struct Override {
-    /// The header to match; exactly one of `header` and `cookie` is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<Match>,
-    /// The cookie to match.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cookie: Option<Match>,
-    /// The subset (or first label of the host) that serves a request that matches.
-    pub subset: String,
+impl Read for Passport {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut object = Object::of(value, &["key", "override", "edge", "secrets"])?;
+        Ok(Self {
+            key: object.or("key", Vec::new())?,
+            overrides: object.or("override", Vec::new())?,
+            edge: object.or("edge", false)?,
+            secrets: object.or("secrets", Vec::new())?,
+        })
+    }
 }
 
-/// A name and the value it must have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
-pub struct Match {
-    /// The name of the header or cookie.
-    pub name: String,
-    /// The whole value, with case.
-    pub exact: String,
+impl Read for Canary {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut object = Object::of(value, &["hosts", "stable", "key", "train", "deny", "override", "allow"])?;
+        Ok(Self {
+            hosts: object.required("hosts")?,
+            stable: object.optional("stable")?,
+            key: object.or("key", Vec::new())?,
+            train: object.optional("train")?,
+            deny: object.optional("deny")?,
+            overrides: object.or("override", Vec::new())?,
+            allow: object.optional("allow")?,
+        })
+    }
 }

@@ -1,125 +1,127 @@
-//! Decides one request: an override, a bucket, or nothing.
+//! Decides one request: a subset, a bucket, or nothing.
 
-use super::mint::Minted;
-use super::policy::{Compiled, Source, Tester};
-use crate::{cookie, query};
+use super::passport::Subset;
+use super::policy::{Compiled, Policy};
+use super::request::{Input, Request};
+use super::source::Source;
+use super::user::{By, User, bucket};
 use std::fmt;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many buckets users are dealt to: a weight of one part in ten thousand moves one bucket.
 pub const BUCKETS: u16 = 10_000;
 
 /// What the filter does with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict<'p> {
+    /// Which version serves it; nothing where there is no canary.
+    pub decision: Option<Decision<'p>>,
+    /// What became of the passport.
+    pub passport: Option<Seen>,
+    /// The `baggage` that goes on, if it is another than the one that came; none if empty.
+    pub baggage: Option<Vec<u8>>,
+    /// The `set-cookie` for the answer, where a user was made: see [`crate::COOKIE_STATE`].
+    pub cookie: Option<String>,
+}
+
+/// What became of a passport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// A gateway made one.
+    Made,
+    /// It is of this mesh.
+    Valid,
+    /// It is not, or no longer: the request goes on without it.
+    False,
+}
+
+/// Which version serves a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision<'p> {
-    /// The request goes to this subset: it carries what an override asks for.
+    /// This subset: the request carries what an override asks for.
     Override {
         /// The subset's name, for [`crate::SUBSET_HEADER`].
         subset: &'p str,
         /// What matched.
         by: &'p Source,
     },
+    /// The subset that the passport names, where there is one of this name, for [`crate::SUBSET_HEADER`].
+    Forced(Subset),
+    /// The stable, by [`crate::STABLE`] in [`crate::SUBSET_HEADER`], since the request is denied or not allowed a canary.
+    Stable,
     /// The request has a user, and the user this bucket.
     Bucket {
         /// Below [`BUCKETS`], for [`crate::BUCKET_HEADER`].
         bucket: u16,
         /// Where the user was found.
-        by: &'p Source,
+        by: By<'p>,
     },
-    /// No source names a user, and the policy wants one made: [`Compiled::mint`].
-    Mint,
     /// No source names a user: Envoy draws by the route's weights.
     NoKey,
 }
 
-/// A part of the request that a decision asks for, each at most once and only when it matters: reading is what costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'p> {
-    /// The header of this name in lower case; of several the first, as Envoy hands it over.
-    Header(&'p str),
-    /// All `cookie` headers, joined by `;`: RFC 6265 allows one alone in HTTP/1, and yet some proxies send several. Asked for
-    /// when the first, which is cheaper to read, has not the cookie.
-    Cookies,
-    /// An attribute of Envoy's, by its path with a zero between the parts.
-    Attribute(&'p str),
-    /// The client's address, `IP:PORT`.
-    SourceAddress,
+impl Policy {
+    /// Decides a request, which `read` knows, for the canary of its destination if there is one. `random` gives numbers that nobody can
+    /// guess; it is asked for one where a user is made.
+    ///
+    /// Who is denied comes first, then overrides, those of the canary before the passport's, then who is not allowed, then the user's
+    /// bucket; all in the order written.
+    pub fn decide<'p, V: AsRef<[u8]>>(
+        &'p self,
+        canary: Option<&'p Compiled>,
+        read: impl FnMut(Input<'_>) -> Option<V>,
+        mut random: impl FnMut() -> Option<u128>,
+    ) -> Verdict<'p> {
+        let mut verdict = Verdict { decision: None, passport: None, baggage: None, cookie: None };
+        let mut request = Request::new(read);
+        let mut carried = Carried::default();
+        if let Some(border) = &self.border {
+            carried = border.pass(&mut request, &mut random, &mut verdict);
+        }
+        verdict.decision = canary.map(|canary| canary.decide(&mut request, carried, random, &mut verdict.cookie));
+        verdict
+    }
+}
+
+/// What a passport says of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Carried<'p> {
+    pub user: Option<User<'p>>,
+    pub subset: Option<Subset>,
 }
 
 impl Compiled {
-    /// Decides a request, which `read` knows. Overrides come before keys, both in the order written.
-    ///
-    /// The bucket is `xxh3_64(user, seed = xxh3_64(train or service))`, scaled to [`BUCKETS`] by its high bits: the same on
-    /// every proxy, in every build, for ever.
-    pub fn decide<V: AsRef<[u8]>>(&self, read: impl FnMut(Input<'_>) -> Option<V>) -> Decision<'_> {
-        let mut request = Request { read, cookie: None, cookies: None };
-        for Tester { source, exact, subset } in &self.overrides {
-            if request.with(source, |value| value == exact.as_ref()) == Some(true) {
-                return Decision::Override { subset, by: source };
-            }
+    fn decide<'p, V: AsRef<[u8]>, R: FnMut(Input<'_>) -> Option<V>>(
+        &'p self,
+        request: &mut Request<'p, V, R>,
+        carried: Carried<'p>,
+        random: impl FnMut() -> Option<u128>,
+        cookie: &mut Option<String>,
+    ) -> Decision<'p> {
+        let user = carried.user.or_else(|| self.users.find(request, random, cookie));
+        let digest = user.map(|user| user.digest);
+        if self.deny.iter().any(|group| group.has(request, digest, self.seed)) {
+            return Decision::Stable;
         }
-        for source in &self.keys {
-            let bucket = request.with(source, |user| (!user.is_empty()).then(|| bucket(user, self.seed)));
-            if let Some(Some(bucket)) = bucket {
-                return Decision::Bucket { bucket, by: source };
-            }
+        if let Some(tester) = self.overrides.iter().find(|tester| tester.condition.holds(request)) {
+            return Decision::Override { subset: &tester.subset, by: &tester.condition.source };
         }
-        if self.mint.is_some() { Decision::Mint } else { Decision::NoKey }
-    }
-
-    /// The user that a random number makes, if the policy makes users.
-    pub fn mint(&self, random: u128) -> Option<Minted> {
-        self.mint.as_ref().map(|mint| mint.mint(random, self.seed))
-    }
-}
-
-pub(super) fn bucket(user: &[u8], seed: u64) -> u16 {
-    let scaled = u128::from(xxh3_64_with_seed(user, seed)) * u128::from(BUCKETS);
-    (scaled >> 64) as u16
-}
-
-/// The request, with its cookies kept once they were read: of the first header, and of all.
-struct Request<V, R> {
-    read: R,
-    cookie: Option<Option<V>>,
-    cookies: Option<Option<V>>,
-}
-
-impl<V: AsRef<[u8]>, R: FnMut(Input<'_>) -> Option<V>> Request<V, R> {
-    fn with<T>(&mut self, source: &Source, use_value: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        match source {
-            Source::Header(name) => (self.read)(Input::Header(name)).map(|value| use_value(value.as_ref())),
-            Source::Query(name) => {
-                let path = (self.read)(Input::Header(":path"))?;
-                query::find(path.as_ref(), name.as_bytes()).map(use_value)
-            }
-            Source::Claim { attribute, .. } => (self.read)(Input::Attribute(attribute)).map(|value| use_value(value.as_ref())),
-            Source::Address => (self.read)(Input::SourceAddress).map(|value| use_value(without_port(value.as_ref()))),
-            Source::Cookie(name) => self.cookie(name.as_bytes()).map(use_value),
+        if let Some(subset) = carried.subset {
+            return Decision::Forced(subset);
         }
+        if self.allow.as_ref().is_some_and(|groups| !groups.iter().any(|group| group.has(request, digest, self.seed))) {
+            return Decision::Stable;
+        }
+        user.map_or(Decision::NoKey, |User { digest, by }| Decision::Bucket { bucket: bucket(digest, self.seed), by })
     }
-
-    fn cookie(&mut self, name: &[u8]) -> Option<&[u8]> {
-        let Self { read, cookie, cookies } = self;
-        let first = cookie.get_or_insert_with(|| read(Input::Header("cookie"))).as_ref()?;
-        cookie::find(first.as_ref(), name).or_else(|| {
-            let all = cookies.get_or_insert_with(|| read(Input::Cookies)).as_ref()?;
-            cookie::find(all.as_ref(), name)
-        })
-    }
-}
-
-/// Envoy writes addresses with the port, which differs per connection.
-fn without_port(address: &[u8]) -> &[u8] {
-    address.iter().rposition(|&byte| byte == b':').and_then(|colon| address.get(..colon)).unwrap_or(address)
 }
 
 impl fmt::Display for Decision<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Override { subset, by } => write!(f, "subset {subset} by override of {by}"),
+            Self::Forced(subset) => write!(f, "subset {subset} by passport"),
+            Self::Stable => f.write_str("the stable: denied or not allowed"),
             Self::Bucket { bucket, by } => write!(f, "bucket {bucket} by {by}"),
-            Self::Mint => f.write_str("a new user"),
             Self::NoKey => f.write_str("no key: Envoy draws"),
         }
     }

@@ -1,7 +1,6 @@
 //! Makes a user of who has none: the cookie that a gateway hands out.
 
 use super::config::{self, SameSite};
-use super::decide::bucket;
 use crate::{Error, check};
 use std::fmt::Write;
 
@@ -11,15 +10,6 @@ pub struct Mint {
     name: Box<str>,
     /// What follows the value: ` Path=/` and so on, each with its `;` in front.
     attributes: Box<str>,
-}
-
-/// A user, as new as the random number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Minted {
-    /// Below [`super::BUCKETS`], for [`crate::BUCKET_HEADER`].
-    pub bucket: u16,
-    /// The value of `set-cookie`.
-    pub cookie: String,
 }
 
 impl Mint {
@@ -47,10 +37,11 @@ impl Mint {
         Ok(Self { name: mint.name.as_str().into(), attributes: attributes.into() })
     }
 
-    /// The user of a random number, who is found again by the cookie's value.
-    pub(super) fn mint(&self, random: u128, seed: u64) -> Minted {
+    /// The user of a random number, and the value of `set-cookie` by which the user is found again.
+    pub(super) fn mint(&self, random: u128) -> (String, String) {
         let user = format!("{random:032x}");
-        Minted { bucket: bucket(user.as_bytes(), seed), cookie: format!("{}={user}{}", self.name, self.attributes) }
+        let cookie = format!("{}={user}{}", self.name, self.attributes);
+        (user, cookie)
     }
 }
 

@@ -1,15 +1,19 @@
 //! Compiles a canary configuration into what a decision reads.
 
-use super::config::{Canary, Config, KeySource, Match, Override};
+use super::border::Border;
+use super::config::{Caller, Canary, Config, KeySource, Rule};
+use super::group::{Group, Tester};
 use super::mint::Mint;
+use super::source::Source;
+use super::user::Users;
 use crate::{Error, check, host, json};
-use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A validated canary policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     routed: bool,
+    pub(super) border: Option<Border>,
     hosts: host::Index,
     canaries: Box<[Compiled]>,
 }
@@ -19,41 +23,11 @@ pub struct Policy {
 pub struct Compiled {
     /// The hash of the train, or else of the service: it gives each train an order of users of its own.
     pub(super) seed: u64,
-    pub(super) keys: Box<[Source]>,
-    pub(super) mint: Option<Mint>,
+    pub(super) users: Users,
+    pub(super) deny: Box<[Group]>,
     pub(super) overrides: Box<[Tester]>,
+    pub(super) allow: Option<Box<[Group]>>,
 }
-
-/// An override, ready to decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tester {
-    pub(super) source: Source,
-    pub(super) exact: Box<[u8]>,
-    pub(super) subset: Box<str>,
-}
-
-/// Where a value of the request stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// The header of this name, in lower case as Envoy keeps it.
-    Header(Box<str>),
-    /// The cookie of this name.
-    Cookie(Box<str>),
-    /// The parameter of this name in the URL's query.
-    Query(Box<str>),
-    /// A verified claim.
-    Claim {
-        /// As the policy has it.
-        name: Box<str>,
-        /// Where Envoy has it: an attribute's path.
-        attribute: Box<str>,
-    },
-    /// The client's address without its port.
-    Address,
-}
-
-/// Where Envoy's JWT filter leaves the claims if it is told to call them `payload`, as Istio does.
-const CLAIMS: &str = "metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload\0";
 
 impl Policy {
     /// Parses and validates the filter's JSON.
@@ -89,95 +63,55 @@ impl TryFrom<&Config> for Policy {
 
     fn try_from(config: &Config) -> Result<Self, Error> {
         json::version(config.version)?;
+        let border = config.passport.as_ref().map(Border::compile).transpose()?;
         let hosts = host::Index::new("canaries", config.canaries.iter().map(|canary| canary.hosts.as_slice()))?;
-        let canaries = config.canaries.iter().enumerate();
-        let canaries = canaries.map(|(place, canary)| compile(&format!("canaries[{place}]"), canary)).collect::<Result<_, _>>()?;
-        Ok(Self { routed: config.routed, hosts, canaries })
+        let compile = |(place, canary)| compile(&format!("canaries[{place}]"), canary, config.caller.as_ref());
+        let canaries = config.canaries.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
+        Ok(Self { routed: config.routed, border, hosts, canaries })
     }
 }
 
-fn compile(path: &str, canary: &Canary) -> Result<Compiled, Error> {
+fn compile(path: &str, canary: &Canary, caller: Option<&Caller>) -> Result<Compiled, Error> {
     for (field, value) in [("stable", &canary.stable), ("train", &canary.train)] {
         if let Some(value) = value {
             check::name(|| format!("{path}.{field}"), value)?;
         }
     }
-    let keys = canary.key.iter().enumerate().map(|(place, key)| compile_key(&format!("{path}.key[{place}]"), key));
     let overrides = canary.overrides.iter().enumerate();
-    let overrides = overrides.map(|(place, entry)| compile_override(&format!("{path}.override[{place}]"), entry));
+    let overrides = overrides.map(|(place, entry)| Tester::compile(&format!("{path}.override[{place}]"), entry));
+    let groups =
+        |field: &str, rules: &Option<Vec<Rule>>| rules.as_ref().map(|rules| groups(&format!("{path}.{field}"), rules, caller)).transpose();
     let salt = canary.train.as_ref().or(canary.hosts.first()).map_or("", String::as_str);
     Ok(Compiled {
         seed: xxh3_64(salt.as_bytes()),
-        keys: keys.collect::<Result<_, _>>()?,
-        mint: compile_mint(path, &canary.key)?,
+        users: Users::compile(path, &canary.key)?,
+        deny: groups("deny", &canary.deny)?.unwrap_or_default(),
         overrides: overrides.collect::<Result<_, _>>()?,
+        allow: groups("allow", &canary.allow)?,
     })
 }
 
-fn compile_mint(path: &str, keys: &[KeySource]) -> Result<Option<Mint>, Error> {
-    let Some(place) = keys.iter().position(|key| matches!(key, KeySource::Mint(_))) else { return Ok(None) };
-    match keys.get(place..) {
-        Some([KeySource::Mint(mint)]) => Mint::new(&format!("{path}.key[{place}].mint"), mint).map(Some),
-        _ => Err(Error::new(format!("{path}.key[{place}].mint"), "expected as the last: whoever comes to it has a user then")),
+fn groups(path: &str, rules: &[Rule], caller: Option<&Caller>) -> Result<Box<[Group]>, Error> {
+    if rules.is_empty() {
+        return Err(Error::new(path, "expected at least one rule"));
     }
+    let groups = rules.iter().enumerate().map(|(place, rule)| Group::compile(&format!("{path}[{place}]"), rule, caller));
+    groups.filter_map(Result::transpose).collect()
 }
 
-fn compile_key(path: &str, key: &KeySource) -> Result<Source, Error> {
-    match key {
-        KeySource::Header(name) => header(|| format!("{path}.header"), name),
-        KeySource::Cookie(name) => cookie(|| format!("{path}.cookie"), name),
-        KeySource::Query(name) => query(|| format!("{path}.query"), name),
-        KeySource::JwtClaim(name) => claim(|| format!("{path}.jwtClaim"), name),
-        KeySource::Mint(mint) => cookie(|| format!("{path}.mint.name"), &mint.name),
-        KeySource::SourceAddress(_) => Ok(Source::Address),
-    }
-}
-
-fn compile_override(path: &str, entry: &Override) -> Result<Tester, Error> {
-    check::name(|| format!("{path}.subset"), &entry.subset)?;
-    let (source, Match { exact, .. }) = match (&entry.header, &entry.cookie) {
-        (Some(wanted), None) => (header(|| format!("{path}.header.name"), &wanted.name)?, wanted),
-        (None, Some(wanted)) => (cookie(|| format!("{path}.cookie.name"), &wanted.name)?, wanted),
-        _ => return Err(Error::new(path, "expected exactly one of `header` and `cookie`")),
-    };
-    Ok(Tester { source, exact: exact.as_bytes().into(), subset: entry.subset.as_str().into() })
-}
-
-fn header(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
-    check::token(path, "header", name)?;
-    Ok(Source::Header(name.to_ascii_lowercase().into()))
-}
-
-fn cookie(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
-    check::token(path, "cookie", name)?;
-    Ok(Source::Cookie(name.into()))
-}
-
-fn query(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
-    if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"&=#".contains(&byte)) {
-        return Err(Error::new(path(), format!("expected the name of a parameter as it stands in a URL, found {name:?}")));
-    }
-    Ok(Source::Query(name.into()))
-}
-
-fn claim(path: impl FnOnce() -> String, name: &str) -> Result<Source, Error> {
-    if name.split('.').any(str::is_empty) || name.contains('\0') {
-        return Err(Error::new(
-            path(),
-            format!("expected the name of a claim, with dots between the names of nested ones, found {name:?}"),
-        ));
-    }
-    Ok(Source::Claim { name: name.into(), attribute: (CLAIMS.to_owned() + &name.replace('.', "\0")).into() })
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Header(name) => write!(f, "header {name}"),
-            Self::Cookie(name) => write!(f, "cookie {name}"),
-            Self::Query(name) => write!(f, "query {name}"),
-            Self::Claim { name, .. } => write!(f, "claim {name}"),
-            Self::Address => f.write_str("source address"),
-        }
+impl Users {
+    pub(super) fn compile(path: &str, keys: &[KeySource]) -> Result<Self, Error> {
+        let mint = match keys.iter().position(|key| matches!(key, KeySource::Mint(_))) {
+            None => None,
+            Some(place) => match keys.get(place..) {
+                Some([KeySource::Mint(mint)]) => Some(Mint::new(&format!("{path}.key[{place}].mint"), mint)?),
+                _ => {
+                    let expected = "expected as the last: whoever comes to it has a user then";
+                    return Err(Error::new(format!("{path}.key[{place}].mint"), expected));
+                }
+            },
+        };
+        let keys = keys.iter().enumerate().map(|(place, key)| Source::of_key(&format!("{path}.key[{place}]"), key));
+        Ok(Self { keys: keys.collect::<Result<_, _>>()?, mint })
     }
 }

@@ -1,19 +1,10 @@
-//! The text of a JSON document, token by token.
+//! The text of a JSON document.
 
+use super::Value;
 use crate::Error;
-use std::borrow::Cow;
 
-/// A value, of which arrays and objects have only begun.
-pub(super) enum Token<'j> {
-    Null,
-    Bool(bool),
-    Unsigned(u64),
-    /// Negative, with a fraction or an exponent, or too large: no configuration has such a number.
-    OtherNumber,
-    String(Cow<'j, str>),
-    Array,
-    Object,
-}
+/// How deep arrays and objects may lie in each other: far deeper than those of any configuration.
+const MOST_LEVELS: usize = 32;
 
 pub(super) struct Text<'j> {
     json: &'j str,
@@ -27,55 +18,63 @@ impl<'j> Text<'j> {
         Ok(Self { json, at: 0 })
     }
 
-    pub(super) fn token(&mut self) -> Result<Token<'j>, Error> {
+    /// The one value that the text is.
+    pub(super) fn document(mut self) -> Result<Value, Error> {
+        let value = self.value(0)?;
+        if self.peek().is_none() { Ok(value) } else { Err(self.expected("the end of the document")) }
+    }
+
+    fn value(&mut self, level: usize) -> Result<Value, Error> {
         match self.peek() {
-            Some(b'"') => self.string().map(Token::String),
-            Some(b'[') => Ok(self.taken(Token::Array)),
-            Some(b'{') => Ok(self.taken(Token::Object)),
+            Some(b'[' | b'{') if level == MOST_LEVELS => Err(self.expected(&format!("at most {MOST_LEVELS} levels"))),
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'[') => self.array(level + 1),
+            Some(b'{') => self.object(level + 1),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            _ if self.word("null") => Ok(Token::Null),
-            _ if self.word("true") => Ok(Token::Bool(true)),
-            _ if self.word("false") => Ok(Token::Bool(false)),
+            _ if self.word("null") => Ok(Value::Null),
+            _ if self.word("true") => Ok(Value::Bool(true)),
+            _ if self.word("false") => Ok(Value::Bool(false)),
             _ => Err(self.expected("a value")),
         }
     }
 
-    pub(super) fn take_null(&mut self) -> Result<bool, Error> {
-        self.peek();
-        Ok(self.word("null"))
-    }
-
-    /// Goes to the next element of an array; `false` at its end.
-    pub(super) fn element(&mut self, first: bool) -> Result<bool, Error> {
-        match self.peek() {
-            Some(b']') => Ok(self.taken(false)),
-            Some(b',') if !first => Ok(self.taken(true)),
-            Some(_) if first => Ok(true),
-            _ => Err(self.expected("`,` or `]`")),
-        }
-    }
-
-    /// Goes to the next member of an object and returns its name; `None` at its end.
-    pub(super) fn member(&mut self, first: bool) -> Result<Option<Cow<'j, str>>, Error> {
-        match self.peek() {
-            Some(b'}') => return Ok(self.taken(None)),
-            Some(b',') if !first => self.at += 1,
-            Some(_) if first => {}
-            _ => return Err(self.expected("`,` or `}`")),
-        }
-        if self.peek() != Some(b'"') {
-            return Err(self.expected("a member's name in quotes"));
-        }
-        let name = self.string()?;
-        if self.peek() != Some(b':') {
-            return Err(self.expected("`:`"));
-        }
+    fn array(&mut self, level: usize) -> Result<Value, Error> {
         self.at += 1;
-        Ok(Some(name))
+        let mut elements = Vec::new();
+        loop {
+            match self.peek() {
+                Some(b']') => return Ok(self.taken(Value::Array(elements))),
+                Some(b',') if !elements.is_empty() => self.at += 1,
+                Some(_) if elements.is_empty() => {}
+                _ => return Err(self.expected("`,` or `]`")),
+            }
+            elements.push(self.value(level)?);
+        }
     }
 
-    pub(super) fn end(&mut self) -> Result<(), Error> {
-        if self.peek().is_none() { Ok(()) } else { Err(Error { path: ".".into(), ..self.expected("the end of the document") }) }
+    fn object(&mut self, level: usize) -> Result<Value, Error> {
+        self.at += 1;
+        let mut members: Vec<(String, Value)> = Vec::new();
+        loop {
+            match self.peek() {
+                Some(b'}') => return Ok(self.taken(Value::Object(members))),
+                Some(b',') if !members.is_empty() => self.at += 1,
+                Some(_) if members.is_empty() => {}
+                _ => return Err(self.expected("`,` or `}`")),
+            }
+            if self.peek() != Some(b'"') {
+                return Err(self.expected("a member's name in quotes"));
+            }
+            let name = self.string()?;
+            if members.iter().any(|(known, _)| *known == name) {
+                return Err(self.expected(&format!("each field once, found `{name}` again")));
+            }
+            if self.peek() != Some(b':') {
+                return Err(self.expected("`:`"));
+            }
+            self.at += 1;
+            members.push((name, self.value(level)?));
+        }
     }
 
     fn rest(&self) -> &'j str {
@@ -116,7 +115,7 @@ impl<'j> Text<'j> {
         Ok(rest.get(..length).unwrap_or_default())
     }
 
-    fn number(&mut self) -> Result<Token<'j>, Error> {
+    fn number(&mut self) -> Result<Value, Error> {
         let mut whole = !self.word("-");
         let digits = self.digits()?;
         if digits.len() > 1 && digits.starts_with('0') {
@@ -131,24 +130,24 @@ impl<'j> Text<'j> {
             let _sign = self.word("+") || self.word("-");
             self.digits()?;
         }
-        Ok(digits.parse().ok().filter(|_| whole).map_or(Token::OtherNumber, Token::Unsigned))
+        Ok(digits.parse().ok().filter(|_| whole).map_or(Value::OtherNumber, Value::Unsigned))
     }
 
-    /// A string, from its opening quote on; borrowed where nothing is escaped.
-    fn string(&mut self) -> Result<Cow<'j, str>, Error> {
+    /// A string, from its opening quote on.
+    fn string(&mut self) -> Result<String, Error> {
         self.at += 1;
-        let mut string = Cow::Borrowed("");
+        let mut string = String::new();
         loop {
             let rest = self.rest();
             let plain = rest.bytes().take_while(|&byte| byte != b'"' && byte != b'\\' && byte >= b' ').count();
             self.at += plain;
-            string += rest.get(..plain).unwrap_or_default();
+            string.push_str(rest.get(..plain).unwrap_or_default());
             match self.byte() {
                 Some(b'"') => return Ok(self.taken(string)),
                 Some(b'\\') => {
                     self.at += 1;
                     let escaped = self.escaped()?;
-                    string.to_mut().push(escaped);
+                    string.push(escaped);
                 }
                 Some(_) => return Err(self.expected("control characters in a string to be escaped")),
                 None => return Err(self.expected("the end of a string")),

@@ -1,11 +1,13 @@
 //! The locality policy as it is written: in a WasmPlugin's `pluginConfig` by a user, and, compiled, in Envoy's filter.
 
-use serde::{Deserialize, Serialize};
+use crate::Error;
+use crate::json::{Object, Read, Value};
+use serde::Serialize;
 
 /// The configuration of the locality filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir locality filter"))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     /// The version of this configuration: 1.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
@@ -18,9 +20,9 @@ pub struct Config {
 }
 
 /// A place, as in the Kubernetes labels `topology.kubernetes.io/region` and `/zone`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Locality {
     /// The region; empty where nodes have none.
     pub region: String,
@@ -29,9 +31,9 @@ pub struct Locality {
 }
 
 /// How requests to one service choose their zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "an object")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Service {
     /// The hosts of the service, as in a VirtualService: short names belong to the plugin's namespace, `*` is allowed.
     /// The filter is sent full names.
@@ -43,4 +45,25 @@ pub struct Service {
     /// The other zones of the service, `REGION/ZONE`, the preferred one first; set by the control plane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<String>,
+}
+
+impl Read for Config {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut object = Object::of(value, &["version", "locality", "services"])?;
+        Ok(Self { version: object.required("version")?, locality: object.optional("locality")?, services: object.required("services")? })
+    }
+}
+
+impl Read for Locality {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut object = Object::of(value, &["region", "zone"])?;
+        Ok(Self { region: object.required("region")?, zone: object.required("zone")? })
+    }
+}
+
+impl Read for Service {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut object = Object::of(value, &["hosts", "servedBy", "zones"])?;
+        Ok(Self { hosts: object.required("hosts")?, served_by: object.or("servedBy", false)?, zones: object.or("zones", Vec::new())? })
+    }
 }

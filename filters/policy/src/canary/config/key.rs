@@ -1,0 +1,111 @@
+//! Where the user stands in a request.
+
+use crate::Error;
+use crate::json::{Object, Read, Value, variant};
+use serde::Serialize;
+
+/// A place where the user's name or number stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub enum KeySource {
+    /// The cookie of this name.
+    Cookie(String),
+    /// The request header of this name.
+    Header(String),
+    /// The parameter of this name in the query of the request's URL, as it stands there: escapes are not resolved.
+    Query(String),
+    /// A claim of the token that Envoy's JWT filter verified (RFC 7519), such as `sub`; dots lead into objects, as in Istio's
+    /// `request.auth.claims`. A claim of a token that nobody verified is not there.
+    JwtClaim(String),
+    /// The cookie of this name too; at a gateway, a request without a user is given one by it. So it stands last.
+    Mint(Mint),
+    /// The client's address as Envoy knows it: of a client behind another proxy, at a gateway, that proxy's.
+    SourceAddress(SourceAddress),
+}
+
+/// A cookie that a gateway gives to who has none: it makes a user of a browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Mint {
+    /// The cookie's name.
+    pub name: String,
+    /// How long the browser keeps it: hours, minutes and seconds, such as `720h`. Without it, until the browser ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<String>,
+    /// Whether the browser sends it over HTTPS alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secure: bool,
+    /// Whether it is kept from the page's scripts.
+    #[cfg_attr(feature = "schema", schemars(default = "yes"))]
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub http_only: bool,
+    /// Whether the browser sends it with requests that other sites cause.
+    #[serde(default)]
+    pub same_site: SameSite,
+}
+
+#[cfg(feature = "schema")]
+fn yes() -> bool {
+    true
+}
+
+/// When a browser sends a cookie with a request that another site causes
+/// (<https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis>, `SameSite`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// When the user follows a link.
+    #[default]
+    Lax,
+    /// Always; a browser takes it with `secure` alone.
+    None,
+}
+
+/// The client's address has no settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SourceAddress {}
+
+impl Read for KeySource {
+    fn read(value: Value) -> Result<Self, Error> {
+        variant(value, &["cookie", "header", "query", "jwtClaim", "mint", "sourceAddress"], |name, value| {
+            Ok(match name {
+                "cookie" => Self::Cookie(String::read(value)?),
+                "header" => Self::Header(String::read(value)?),
+                "query" => Self::Query(String::read(value)?),
+                "jwtClaim" => Self::JwtClaim(String::read(value)?),
+                "mint" => Self::Mint(Mint::read(value)?),
+                _ => Object::of(value, &[]).map(|_| Self::SourceAddress(SourceAddress {}))?,
+            })
+        })
+    }
+}
+
+impl Read for Mint {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut object = Object::of(value, &["name", "lifetime", "secure", "httpOnly", "sameSite"])?;
+        Ok(Self {
+            name: object.required("name")?,
+            lifetime: object.optional("lifetime")?,
+            secure: object.or("secure", false)?,
+            http_only: object.or("httpOnly", true)?,
+            same_site: object.or("sameSite", SameSite::default())?,
+        })
+    }
+}
+
+impl Read for SameSite {
+    fn read(value: Value) -> Result<Self, Error> {
+        match String::read(value)?.as_str() {
+            "Strict" => Ok(Self::Strict),
+            "Lax" => Ok(Self::Lax),
+            "None" => Ok(Self::None),
+            name => Err(Error::new("", format!("expected Strict, Lax or None, found {name:?}"))),
+        }
+    }
+}

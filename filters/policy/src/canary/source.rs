@@ -1,0 +1,80 @@
+//! Where a value of the request stands.
+
+use super::config::KeySource;
+use crate::{Error, check};
+use std::fmt;
+
+/// Where a value of the request stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The header of this name, in lower case as Envoy keeps it.
+    Header(Box<str>),
+    /// The cookie of this name.
+    Cookie(Box<str>),
+    /// The parameter of this name in the URL's query.
+    Query(Box<str>),
+    /// A verified claim.
+    Claim {
+        /// As the policy has it.
+        name: Box<str>,
+        /// Where Envoy has it: an attribute's path.
+        attribute: Box<str>,
+    },
+    /// The client's address without its port.
+    Address,
+}
+
+/// Where Envoy's JWT filter leaves the claims if it is told to call them `payload`, as Istio does.
+const CLAIMS: &str = "metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload\0";
+
+impl Source {
+    pub(super) fn of_key(path: &str, key: &KeySource) -> Result<Self, Error> {
+        match key {
+            KeySource::Header(name) => Self::header(|| format!("{path}.header"), name),
+            KeySource::Cookie(name) => Self::cookie(|| format!("{path}.cookie"), name),
+            KeySource::Query(name) => Self::query(|| format!("{path}.query"), name),
+            KeySource::JwtClaim(name) => Self::claim(|| format!("{path}.jwtClaim"), name),
+            KeySource::Mint(mint) => Self::cookie(|| format!("{path}.mint.name"), &mint.name),
+            KeySource::SourceAddress(_) => Ok(Self::Address),
+        }
+    }
+
+    pub(super) fn header(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
+        check::token(path, "header", name)?;
+        Ok(Self::Header(name.to_ascii_lowercase().into()))
+    }
+
+    pub(super) fn cookie(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
+        check::token(path, "cookie", name)?;
+        Ok(Self::Cookie(name.into()))
+    }
+
+    fn query(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
+        if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"&=#".contains(&byte)) {
+            return Err(Error::new(path(), format!("expected the name of a parameter as it stands in a URL, found {name:?}")));
+        }
+        Ok(Self::Query(name.into()))
+    }
+
+    pub(super) fn claim(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
+        if name.split('.').any(str::is_empty) || name.contains('\0') {
+            return Err(Error::new(
+                path(),
+                format!("expected the name of a claim, with dots between the names of nested ones, found {name:?}"),
+            ));
+        }
+        Ok(Self::Claim { name: name.into(), attribute: (CLAIMS.to_owned() + &name.replace('.', "\0")).into() })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+            Self::Query(name) => write!(f, "query {name}"),
+            Self::Claim { name, .. } => write!(f, "claim {name}"),
+            Self::Address => f.write_str("source address"),
+        }
+    }
+}
