@@ -14,6 +14,7 @@ mod install;
 mod kubernetes;
 mod listen;
 mod modules;
+mod passports;
 mod plugin;
 mod probe;
 mod programmed;

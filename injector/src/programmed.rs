@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::ads::nodes::Nodes;
     use crate::ads::stream::{Protocol, Request};
-    use weir_mesh::mesh::{Options, Pulls};
+    use weir_mesh::mesh::Options;
     use weir_mesh::object::{Objects, SourceFile, read};
     use weir_mesh::snapshot::Type;
 
@@ -149,7 +149,7 @@ spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: ht
 
     fn world(mesh: &str) -> Arc<World> {
         let objects = Objects::default().update(read(&[SourceFile { path: "m.yaml".into(), text: mesh.into() }]));
-        let options = Options { domain: "cluster.local".into(), modules: BTreeMap::new(), marked: false, pulls: Pulls::Never };
+        let options = Options::default();
         Arc::new(World::new(objects, Vec::new(), &options))
     }
 

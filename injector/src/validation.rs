@@ -84,7 +84,7 @@ mod tests {
     use weir_mesh::mesh::Pulls;
 
     pub fn options() -> Options {
-        Options { domain: "cluster.local".into(), modules: Default::default(), marked: false, pulls: Pulls::Assumed }
+        Options { pulls: Pulls::Assumed, ..Default::default() }
     }
 
     fn judged(object: Value) -> Judgement {

@@ -72,11 +72,7 @@ impl World {
 impl World {
     /// A world that tells these nodes these snapshots.
     pub fn of(snapshots: impl IntoIterator<Item = (Node, Arc<Snapshot>)>) -> World {
-        let world = World::new(
-            Objects::default(),
-            Vec::new(),
-            &Options { domain: String::new(), modules: Default::default(), marked: true, pulls: Default::default() },
-        );
+        let world = World::new(Objects::default(), Vec::new(), &Options { domain: String::new(), marked: true, ..Default::default() });
         let cells = snapshots
             .into_iter()
             .map(|(node, snapshot)| (node, Arc::new(OnceCell::new_with(Some(Some(snapshot).filter(|it| !it.resources.is_empty()))))));

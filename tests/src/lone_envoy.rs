@@ -22,7 +22,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
-use weir_mesh::mesh::{self, Module, Options, Pulls};
+use weir_mesh::mesh::{self, Module, Options};
 use weir_mesh::node::Node;
 use weir_mesh::object::{Objects, SourceFile, read};
 use weir_mesh::snapshot::{self, Type};
@@ -114,7 +114,7 @@ fn gateway_listener() -> Result<Listener> {
     }
     let module = |name: &str| Module::File { path: format!("/{name}.wasm").into(), sha256: None };
     let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), module(name)));
-    let options = Options { domain: "cluster.local".into(), modules: modules.into(), marked: true, pulls: Pulls::Never };
+    let options = Options { modules: modules.into(), marked: true, ..Default::default() };
     let (mesh, _) = mesh::build(&Objects::default().update(read(&files)), &options);
     let node: Node = NODE.parse()?;
     let snapshot = snapshot::build(&mesh, &node);

@@ -13,6 +13,7 @@ mod filters;
 mod gateways;
 mod inject;
 mod listeners;
+mod passports;
 mod policies;
 mod properties;
 mod routes;

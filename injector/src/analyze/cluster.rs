@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn codes(cluster: Cluster) -> Vec<(String, Option<&'static str>)> {
-        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: false, pulls: Default::default() };
+        let options = Options::default();
         cluster.world(&options).findings.iter().map(|finding| (finding.object.clone(), finding.code)).collect()
     }
 

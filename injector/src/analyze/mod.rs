@@ -100,7 +100,7 @@ async fn of_cluster(args: &Args, texts: &Texts) -> Result<Found> {
 }
 
 fn options() -> Options {
-    Options { domain: DOMAIN.to_string(), modules: modules::all(), marked: true, pulls: Pulls::Assumed }
+    Options { domain: DOMAIN.into(), modules: modules::all(), marked: true, pulls: Pulls::Assumed, ..Default::default() }
 }
 
 fn summary(findings: &[FindingStatus]) -> String {

@@ -33,11 +33,12 @@ fn blocks(text: &str) -> String {
     kept + rest
 }
 
-/// Without JSON Web Tokens, and without what stands behind `Bearer` and `Basic`.
+/// Without JSON Web Tokens, without what stands behind `Bearer` and `Basic`, and without the `secrets` of a filter's configuration.
 fn words(text: &str) -> String {
     let is_part = |character: char| character.is_ascii_alphanumeric() || "-_.+/~".contains(character);
     let mut kept = String::with_capacity(text.len());
     let mut before = "";
+    let mut is_list = false;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let inside = is_part(first);
@@ -45,12 +46,15 @@ fn words(text: &str) -> String {
         let (word, after) = rest.split_at(end);
         rest = after;
         if !inside {
+            is_list &= !word.contains(']');
             kept.push_str(word);
             continue;
         }
         let is_token = word.starts_with("eyJ") && word.matches('.').count() == 2;
         let is_credential = matches!(before, "Bearer" | "bearer" | "Basic" | "basic") && word.len() > 7;
-        kept.push_str(if is_token || is_credential { GONE } else { word });
+        let is_key = is_list && word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        kept.push_str(if is_token || is_credential || is_key { GONE } else { word });
+        is_list |= word == "secrets";
         before = word;
     }
     kept
@@ -99,12 +103,17 @@ mod tests {
     fn keys_and_tokens_go_from_texts_and_all_else_stays() {
         let kept = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\nbasic things, 1.2.3, eyJust a word";
         assert_eq!(text(kept), kept);
+        let key = "0123456789abcdef".repeat(4);
         for (given, expected) in [
             ("a\n-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----\nb", "a\nREMOVED\nb"),
             ("-----BEGIN PRIVATE KEY-----\nx", "REMOVED"),
             ("token=eyJhbGciOiJ.eyJpc3MiOi.c2ln-_x, next", "token=eyJhbGciOiJ.eyJpc3MiOi.c2ln-_x, next"),
             ("token eyJhbGciOiJ.eyJpc3MiOi.c2ln-_x, next", "token REMOVED, next"),
             ("authorization: Bearer abcdefgh1234", "authorization: Bearer REMOVED"),
+            (
+                &format!(r#"{{\"secrets\":[\"{key}\",\"{key}\"],\"of\":\"{key}\"}}"#),
+                &format!(r#"{{\"secrets\":[\"REMOVED\",\"REMOVED\"],\"of\":\"{key}\"}}"#),
+            ),
         ] {
             let expected = expected.replace("token=eyJhbGciOiJ.eyJpc3MiOi.c2ln-_x", "token=REMOVED");
             assert_eq!(text(given), expected, "{given}");

@@ -77,7 +77,7 @@ mod tests {
         std::fs::write(&file, service("one")).unwrap();
         let sources = Sources(vec![folder.path().to_path_buf()]);
         let watch = Watch::new(&sources);
-        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: true, pulls: Default::default() };
+        let options = Options { marked: true, ..Default::default() };
         let texts = sources.read();
         let (publish, mut worlds) = watch::channel(Arc::new(world(&Objects::default(), &texts, &options)));
         let engine = tokio::spawn(run(sources, watch, texts, options, None, publish));
@@ -104,7 +104,7 @@ mod tests {
         let file = folder.path().join("a.yaml");
         let state = State::within(&folder.path().join("state")).unwrap();
         let service = "{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {ports: [{port: 80}]}}\n";
-        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: true, pulls: Default::default() };
+        let options = Options { marked: true, ..Default::default() };
         let sources = Sources(vec![file.clone()]);
         for text in [service, "a: [", "a: ["] {
             std::fs::write(&file, text).unwrap();

@@ -13,9 +13,13 @@ use kube::discovery::{ApiGroup, Discovery, Scope, verbs};
 use kube::{Client, ResourceExt};
 use std::collections::BTreeMap;
 
-/// What the control plane makes in its namespace by itself: its authority and its leader's lease.
-pub const OWN: [(&str, &str, &str); 3] =
-    [("v1", "Secret", "weir-ca"), ("v1", "ConfigMap", "weir-ca"), ("coordination.k8s.io/v1", "Lease", "weir-leader")];
+/// What the control plane makes in its namespace by itself: its authority, the keys of passports and its leader's lease.
+pub const OWN: [(&str, &str, &str); 4] = [
+    ("v1", "Secret", "weir-ca"),
+    ("v1", "ConfigMap", "weir-ca"),
+    ("v1", "Secret", "weir-passport"),
+    ("coordination.k8s.io/v1", "Lease", "weir-leader"),
+];
 
 /// Kinds of which objects come by themselves.
 const BY_THEMSELVES: [&str; 3] = ["Event", "Endpoints", "PodMetrics"];

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use weir_mesh::finding::Finding;
-use weir_mesh::mesh::{Options, Pulls};
+use weir_mesh::mesh::{Options, Pulls, Secrets};
 use weir_mesh::object::{Key, Object, Objects, Rejected, read_value};
 
 /// Changes often come together: so long are others waited for.
@@ -27,7 +27,12 @@ struct Cluster {
 }
 
 /// The first world, as soon as all kinds were listed.
-pub async fn first(changes: &mut mpsc::Receiver<Change>, options: &Options, pulls: watch::Receiver<Pulls>) -> Option<(Follower, World)> {
+pub async fn first(
+    changes: &mut mpsc::Receiver<Change>,
+    options: &Options,
+    pulls: watch::Receiver<Pulls>,
+    secrets: watch::Receiver<Secrets>,
+) -> Option<(Follower, World)> {
     let mut missing: BTreeSet<_> = WATCHED.iter().map(|watched| watched.kind).collect();
     let mut pending = BTreeMap::new();
     while !missing.is_empty() {
@@ -36,7 +41,7 @@ pub async fn first(changes: &mut mpsc::Receiver<Change>, options: &Options, pull
             Change::Object(key, value) => drop(pending.insert(key, value)),
         }
     }
-    let mut follower = Follower { cluster: Cluster::default(), options: options.clone(), pulls };
+    let mut follower = Follower { cluster: Cluster::default(), options: options.clone(), pulls, secrets };
     follower.cluster.apply(pending);
     let world = follower.world();
     report(&[], &world.findings);
@@ -49,6 +54,7 @@ pub struct Follower {
     cluster: Cluster,
     options: Options,
     pulls: watch::Receiver<Pulls>,
+    secrets: watch::Receiver<Secrets>,
 }
 
 impl Follower {
@@ -57,12 +63,13 @@ impl Follower {
         let mut rest = QUIET;
         loop {
             let mut pending = BTreeMap::new();
-            let pulled = tokio::select! {
+            let other_options = tokio::select! {
                 change = changes.recv() => match change {
                     Some(change) => { collect(&mut pending, change); false }
                     None => return,
                 },
                 Ok(()) = self.pulls.changed() => true,
+                Ok(()) = self.secrets.changed() => true,
             };
             tokio::time::sleep(rest).await;
             while let Ok(change) = changes.try_recv() {
@@ -71,7 +78,7 @@ impl Follower {
             let before = publish.borrow().clone();
             let built = tokio::task::spawn_blocking(move || {
                 let start = Instant::now();
-                let world = (self.cluster.apply(pending) || pulled).then(|| self.world());
+                let world = (self.cluster.apply(pending) || other_options).then(|| self.world());
                 (self, world, start.elapsed())
             });
             let took;
@@ -92,7 +99,8 @@ impl Follower {
     /// The world as it stands.
     pub fn world(&mut self) -> World {
         let findings = self.cluster.findings.values().flatten().cloned().collect();
-        let options = Options { pulls: self.pulls.borrow_and_update().clone(), ..self.options.clone() };
+        let (pulls, secrets) = (self.pulls.borrow_and_update().clone(), self.secrets.borrow_and_update().clone());
+        let options = Options { pulls, secrets, ..self.options.clone() };
         let mut world = World::new(self.cluster.objects.clone(), findings, &options);
         world.rejected = self.cluster.rejected.clone();
         world
@@ -197,13 +205,14 @@ mod tests {
     #[tokio::test]
     async fn the_first_world_waits_for_all_kinds_and_the_next_ones_come_with_changes_that_mean_something() {
         let (send, mut changes) = mpsc::channel(64);
-        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: false, pulls: Pulls::Never };
+        let options = Options::default();
         let (pulled, pulls) = watch::channel(Pulls::Never);
+        let (_keys, secrets) = watch::channel(Secrets::default());
         send.send(Change::Object(key("a"), rule("a", "x"))).await.unwrap();
         for watched in WATCHED {
             send.send(Change::Complete(watched.kind)).await.unwrap();
         }
-        let (follower, world) = first(&mut changes, &options, pulls).await.unwrap();
+        let (follower, world) = first(&mut changes, &options, pulls, secrets).await.unwrap();
         assert_eq!(world.objects.iter().count(), 1);
         let (publish, mut worlds) = watch::channel(Arc::new(world));
         tokio::spawn(follower.run(changes, publish));

@@ -51,7 +51,8 @@ const fn istio(kind: &'static str, group: &'static str, versions: &'static [&'st
 pub fn concern(api_version: &str, kind: &str, mut object: Value) -> Option<Value> {
     let mut metadata = object.get_mut("metadata").map(Value::take)?;
     let kept: &[&str] = match kind {
-        "Pod" | "Node" | "Namespace" | "EndpointSlice" => &["name", "namespace", "labels"],
+        "Pod" => &["name", "namespace", "labels", "ownerReferences"],
+        "Node" | "Namespace" | "EndpointSlice" => &["name", "namespace", "labels"],
         _ => &["name", "namespace", "labels", "annotations", "creationTimestamp", "generation", "uid"],
     };
     let terminates = metadata.get("deletionTimestamp").is_some();

@@ -7,6 +7,7 @@ pub mod forward;
 pub mod kinds;
 pub mod lease;
 pub mod list;
+pub mod passports;
 pub mod proxied;
 pub mod status;
 pub mod tokens;

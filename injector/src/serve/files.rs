@@ -9,6 +9,7 @@ use crate::files::state::State;
 use crate::files::watch::Watch;
 use crate::listen;
 use crate::modules;
+use crate::passports::Keys;
 use crate::world::report;
 use anyhow::bail;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use weir_mesh::mesh::{Module, Options, Pulls};
+use weir_mesh::mesh::{Module, Options};
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(args: Args) -> anyhow::Result<()> {
@@ -36,7 +37,13 @@ pub async fn serve(args: Args) -> anyhow::Result<()> {
         tracing::info!("{} does not exist yet", path.display());
     }
 
-    let options = Options { domain: DOMAIN.to_string(), modules: place_modules(args.modules), marked: true, pulls: Pulls::Never };
+    let options = Options {
+        domain: DOMAIN.into(),
+        modules: place_modules(args.modules),
+        marked: true,
+        secrets: Keys::generate()?.secrets(),
+        ..Default::default()
+    };
     let state = args.state.as_deref().map(State::within).transpose()?;
     let (before, lost) = state.as_ref().map(State::load).unwrap_or_default();
     for finding in lost {

@@ -9,7 +9,7 @@ use crate::kubernetes::lease::{self, Replica};
 use crate::kubernetes::status::{self, Replicas};
 use crate::kubernetes::tokens::Tokens;
 use crate::kubernetes::trust::{self, Authorities};
-use crate::kubernetes::{authority, follow, watch as cluster};
+use crate::kubernetes::{authority, follow, passports, watch as cluster};
 use crate::listen;
 use crate::modules::{self, pull::Puller, store::Store};
 use crate::programmed;
@@ -81,21 +81,19 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     };
     introduce(&client, &namespace, &authorities).await;
     let modules = Store::default();
-    let options = Options {
-        domain: values.proxy.cluster_domain.clone(),
-        modules: serve_modules(folder, &modules),
-        marked: false,
-        pulls: Pulls::Never,
-    };
+    let options = Options { domain: values.proxy.cluster_domain.clone(), modules: serve_modules(folder, &modules), ..Default::default() };
     let validator = Validator::new(served, Options { pulls: Pulls::Assumed, ..options.clone() });
     let webhook = Webhook { values: Arc::new(values), ca: authority.certificate.clone(), validator, turns: Turns::default() };
     tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, webhooks.server_config()?, webhook, closing.clone()));
     tokio::spawn(renew(authority, names, own.clone()));
-    tokio::spawn(certify(client.clone(), namespace, authorities, mounted, leads.clone()));
+    tokio::spawn(certify(client.clone(), namespace.clone(), authorities, mounted, leads.clone()));
 
     let mut changes = cluster::all(&client);
     let (mut puller, pulls) = Puller::new(modules.clone());
-    let (mut follower, mut world) = follow::first(&mut changes, &options, pulls).await.context("the cluster is no longer watched")?;
+    let (keys, secrets) = watch::channel(passports::of(&client, &namespace).await?);
+    tokio::spawn(passports::follow(client.clone(), namespace.clone(), leads.clone(), keys));
+    let (mut follower, mut world) =
+        follow::first(&mut changes, &options, pulls, secrets).await.context("the cluster is no longer watched")?;
     // A proxy that runs a module keeps it while this replica learns what it was.
     if tokio::time::timeout(PULLS, puller.first(&world.objects)).await.is_err() {
         puller.overdue();

@@ -113,10 +113,15 @@ fn pod_object(pod: &Handle, ready: bool) -> Value {
     if containers.is_empty() {
         containers.push(object(PROXY, "envoy", &plan.proxy_ports));
     }
+    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": plan.owner, "uid": "", "controller": true});
+    let owners: Vec<_> = (plan.owner != plan.slot).then_some(owner).into_iter().collect();
+    let (name, annotations) = (&pod.identity.name, &plan.annotations);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": pod.identity.name, "namespace": plan.namespace, "labels": labels, "annotations": plan.annotations},
+        "metadata": {
+            "name": name, "namespace": plan.namespace, "labels": labels, "annotations": annotations, "ownerReferences": owners,
+        },
         "spec": {"serviceAccountName": plan.service_account, "nodeName": format!("node-{}", plan.zone.zone), "containers": containers},
         "status": {
             "podIP": pod.identity.ip,

@@ -66,6 +66,7 @@ mod tests {
         Pod {
             namespace: "n".into(),
             slot: slot.into(),
+            owner: slot.into(),
             proxy: Proxy::Sidecar,
             proxy_ports: Vec::new(),
             labels: Labels::from([("version".into(), version.into())]),

@@ -116,7 +116,7 @@ impl Runner {
         dns::serve(resolved).await?;
         let shared = Arc::new(Shared { config, dir: dir.clone(), network, say, changed: Arc::new(Notify::new()) });
         let (seen, shown) = watch::channel(Seen::default());
-        let mesh = mesh::Options { domain: DOMAIN.into(), modules: modules::all(), marked: true, pulls: mesh::Pulls::Never };
+        let mesh = mesh::Options { domain: DOMAIN.into(), modules: modules::all(), marked: true, ..Default::default() };
         let applied = Arc::new(Mutex::new(Applied::new(&dir, own, mesh.clone())));
         let control = Control { shared: shared.clone(), seen: shown, applied: applied.clone(), runtime: tokio::runtime::Handle::current() };
         control::listen(control)?;

@@ -1,6 +1,7 @@
 //! What an instance plays, and which part of it answers a request.
 
 use hyper::body::Incoming;
+use hyper::header::HeaderName;
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
 
@@ -17,6 +18,8 @@ pub enum Role {
     Product {
         /// The URL that is asked.
         order_history: String,
+        /// A header that is not handed on.
+        drop: Option<HeaderName>,
     },
     /// Answers with its zone.
     OrderHistory,
@@ -81,7 +84,7 @@ impl App {
             return answer::text(StatusCode::OK, "ok\n");
         }
         match &self.role {
-            Role::Product { order_history } => product::answer(&request, identity, client, order_history).await,
+            Role::Product { order_history, drop } => product::answer(&request, identity, client, order_history, drop.as_ref()).await,
             Role::OrderHistory => answer::json(StatusCode::OK, &product::with(identity, json!({"orders": ["tea", "rope", "ink"]}))),
             Role::Colour { colour } => colour::answer(&request, identity, colour),
             Role::Productpage(hosts) => bookinfo::productpage::answer(request, client, hosts).await,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use hyper::Method;
+use hyper::header::HeaderName;
 use serde::Serialize;
 
 use crate::app::{App, Role};
@@ -37,6 +38,9 @@ pub enum Command {
         /// What to ask
         #[arg(long, value_name = "URL", default_value = "http://order-history/")]
         order_history: String,
+        /// A header of the request that is not handed on, such as baggage
+        #[arg(long, value_name = "HEADER")]
+        drop: Option<HeaderName>,
     },
     /// Answer with this zone
     OrderHistory {
@@ -128,7 +132,7 @@ impl Command {
     /// Does it, until it is done or, for a role, until it is asked to end.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Command::Product { listen, order_history } => play(Role::Product { order_history }, listen).await,
+            Command::Product { listen, order_history, drop } => play(Role::Product { order_history, drop }, listen).await,
             Command::OrderHistory { listen } => play(Role::OrderHistory, listen).await,
             Command::Colour { listen, colour } => play(Role::Colour { colour }, listen).await,
             Command::Productpage { listen } => play(Role::Productpage(Hosts::from_env()), listen).await,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::HeaderName;
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -14,9 +15,19 @@ use crate::identity::Identity;
 /// How long order-history may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers with this instance's identity and order-history's answer, or 502 and the reason.
-pub async fn answer(request: &Request<Incoming>, identity: &Identity, client: &Client, order_history: &str) -> Response<Body> {
-    match client.get(order_history, forward::headers(request.headers()), TIMEOUT).await {
+/// Answers with this instance's identity and order-history's answer, or 502 and the reason. The header `drop` is not handed on.
+pub async fn answer(
+    request: &Request<Incoming>,
+    identity: &Identity,
+    client: &Client,
+    order_history: &str,
+    drop: Option<&HeaderName>,
+) -> Response<Body> {
+    let mut headers = forward::headers(request.headers());
+    if let Some(drop) = drop {
+        headers.remove(drop);
+    }
+    match client.get(order_history, headers, TIMEOUT).await {
         Ok(theirs) if theirs.status.is_success() => answer::json(StatusCode::OK, &with(identity, json!({"orderHistory": seen(&theirs)}))),
         Ok(theirs) => {
             let reason = format!("order-history answered {}: {}", theirs.status, String::from_utf8_lossy(&theirs.body).trim());

@@ -12,7 +12,7 @@ use weir_mesh::snapshot;
 
 fuzz_target!(|text: &str| {
     let read = object::read(&[SourceFile { path: "f.yaml".into(), text: text.into() }]);
-    let options = Options { domain: "cluster.local".into(), modules: BTreeMap::new(), marked: true, pulls: Default::default() };
+    let options = Options { marked: true, ..Default::default() };
     let (mesh, _) = mesh::build(&Objects::default().update(read), &options);
     for workload in &mesh.workloads {
         let (pod, namespace) = (workload.name.clone(), workload.namespace.clone());

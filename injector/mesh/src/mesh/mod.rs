@@ -19,6 +19,7 @@ pub use pull::Pulls;
 use rule::Rule;
 use service::Service;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use virtual_service::VirtualService;
 use workload::Workload;
@@ -37,6 +38,30 @@ pub struct Options {
     pub marked: bool,
     /// The modules that are pulled for WasmPlugins.
     pub pulls: Pulls,
+    /// The keys of passports that hold, the one that makes them first; none where no passports are made.
+    pub secrets: Secrets,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            domain: "cluster.local".into(),
+            modules: BTreeMap::new(),
+            marked: false,
+            pulls: Pulls::Never,
+            secrets: Secrets::default(),
+        }
+    }
+}
+
+/// What nobody may read in a log.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(pub Vec<String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
 }
 
 /// Where proxies find a filter's module.
@@ -88,6 +113,8 @@ pub struct Mesh {
     pub gateways: BTreeMap<String, Gateway>,
     /// WasmPlugins in the order in which their filters run.
     pub plugins: Vec<Plugin>,
+    /// The keys of passports.
+    pub secrets: Secrets,
     /// The rules of each namespace by their place in `rules`.
     rules_of: BTreeMap<String, Vec<usize>>,
 }
@@ -110,6 +137,7 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
     let mesh = Mesh {
         domain: options.domain.clone(),
         marked: options.marked,
+        secrets: options.secrets.clone(),
         services,
         workloads,
         virtual_services: virtual_service::build(objects, &options.domain),
@@ -130,6 +158,11 @@ fn lower_case(mut gateway: Gateway) -> Gateway {
 }
 
 impl Mesh {
+    /// Whether passports are made anywhere.
+    pub fn has_passports(&self) -> bool {
+        self.plugins.iter().any(|plugin| plugin.passport().is_some())
+    }
+
     /// The workload of a pod.
     pub fn workload(&self, namespace: &str, pod: &str) -> Option<&Workload> {
         let key = |workload: &Workload| (namespace, pod).cmp(&(&workload.namespace, &workload.name)).reverse();

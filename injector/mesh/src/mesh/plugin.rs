@@ -64,6 +64,21 @@ impl Plugin {
         format!("{}.{}", self.namespace, self.name)
     }
 
+    /// Its policy of passports, if it has one.
+    pub fn passport(&self) -> Option<&canary::Passport> {
+        match &self.filter {
+            Filter::Canary(config) => config.passport.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether a rule of its asks who calls.
+    pub fn tells_callers_apart(&self) -> bool {
+        let Filter::Canary(config) = &self.filter else { return false };
+        let rules = config.canaries.iter().flat_map(|canary| canary.deny.iter().chain(&canary.allow)).flatten();
+        rules.map(|rule| &rule.source).any(Option::is_some)
+    }
+
     /// Whether it concerns a workload.
     pub fn selects(&self, workload: &Workload) -> bool {
         (self.namespace == ROOT_NAMESPACE || self.namespace == workload.namespace) && subset_of(&self.selector, &workload.labels)

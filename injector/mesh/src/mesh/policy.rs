@@ -22,12 +22,26 @@ pub struct Policies {
     canaries: BTreeMap<String, (String, canary::Canary)>,
     /// Hosts with a locality policy.
     localities: BTreeSet<String>,
+    /// What the passports of this workload's requests are.
+    passports: Passports,
+}
+
+/// What becomes of passports at a workload.
+#[derive(Clone, Debug, Default)]
+struct Passports {
+    /// The first policy that has any.
+    policy: Option<canary::Passport>,
+    /// The filter that makes them, at a gateway: it runs on all routes.
+    maker: Option<String>,
 }
 
 impl Policies {
     /// The policies of a workload that is a sidecar's or a gateway.
     pub fn of(mesh: &Mesh, workload: &Workload, role: Role) -> Policies {
         let mut policies = Policies::default();
+        if role == Role::Sidecar {
+            policies.passports.policy = mesh.plugins.iter().filter(|plugin| plugin.selects(workload)).find_map(Plugin::passport).cloned();
+        }
         for plugin in mesh.plugins.iter().filter(|plugin| plugin.selects(workload)) {
             let config = match &plugin.filter {
                 Filter::Canary(config) => policies.add_canary(mesh, workload, role, plugin, config),
@@ -56,7 +70,25 @@ impl Policies {
 
     /// Whether requests to a host may be answered with a cookie of ours.
     pub fn mints(&self, host: &str) -> bool {
-        self.canary(host).is_some_and(|canary| matches!(canary.key.last(), Some(KeySource::Mint(_))))
+        let mints = |keys: &[KeySource]| matches!(keys.last(), Some(KeySource::Mint(_)));
+        let passport = self.passports.policy.as_ref().filter(|_| self.passports.maker.is_some());
+        passport.is_some_and(|passport| mints(&passport.key)) || self.canary(host).is_some_and(|canary| mints(&canary.key))
+    }
+
+    /// The name of the filter that makes passports here, and so must see every request.
+    pub fn passport_maker(&self) -> Option<&str> {
+        self.passports.maker.as_deref()
+    }
+
+    /// Whether a request may name a host's subset, by an override of the host's policy or by its passport.
+    pub fn names_subsets(&self, host: &str) -> bool {
+        let by_passport = self.passports.policy.as_ref().is_some_and(|passport| !passport.overrides.is_empty());
+        self.canary(host).is_some_and(|canary| by_passport || !canary.overrides.is_empty())
+    }
+
+    /// Whether some requests to a host must not get a canary.
+    pub fn excludes(&self, host: &str) -> bool {
+        self.canary(host).is_some_and(|canary| canary.deny.is_some() || canary.allow.is_some())
     }
 
     /// Whether a locality policy holds for a host: its clusters get priorities by locality and zones to choose from.
@@ -70,7 +102,15 @@ impl Policies {
     }
 
     fn add_canary(&mut self, mesh: &Mesh, workload: &Workload, role: Role, plugin: &Plugin, config: &canary::Config) -> String {
-        let mut compiled = canary::Config { version: config.version, routed: true, canaries: Vec::new() };
+        let passport = self.passport(mesh, role, plugin, config);
+        let caller = canary::Caller { namespace: Some(workload.namespace.clone()), workload: Some(workload.owner.clone()) };
+        let mut compiled = canary::Config {
+            version: config.version,
+            routed: !passport.as_ref().is_some_and(|passport| passport.edge),
+            caller: plugin.tells_callers_apart().then_some(caller),
+            passport,
+            canaries: Vec::new(),
+        };
         for canary in &config.canaries {
             let named: Vec<String> = canary.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
             let mut hosts: Vec<String> = named.iter().filter(|host| !host.contains('*')).cloned().collect();
@@ -91,6 +131,19 @@ impl Policies {
             compiled.canaries.push(canary);
         }
         serde_json::to_string(&compiled).unwrap_or_default()
+    }
+
+    /// What a filter does with passports: at a gateway the first one with a policy for them makes them, and those behind it read what
+    /// it made. Behind the gateways all do.
+    fn passport(&mut self, mesh: &Mesh, role: Role, plugin: &Plugin, config: &canary::Config) -> Option<canary::Passport> {
+        let secrets = mesh.secrets.0.clone();
+        if self.passports.policy.is_none() && role == Role::Router && config.passport.is_some() {
+            self.passports.policy.clone_from(&config.passport);
+            self.passports.maker = Some(plugin.resource_name());
+            return config.passport.clone().map(|passport| canary::Passport { edge: true, secrets, ..passport });
+        }
+        let reader = canary::Passport { key: Vec::new(), overrides: Vec::new(), edge: false, secrets };
+        self.passports.policy.is_some().then_some(reader)
     }
 
     fn add_locality(&mut self, mesh: &Mesh, workload: &Workload, plugin: &Plugin, config: &locality::Config) -> String {

@@ -98,6 +98,7 @@ mod tests {
     fn failover_priority_counts_from_the_first_label_that_differs() {
         let pod = |labels: &[(&str, &str)]| Workload {
             name: String::new(),
+            owner: String::new(),
             namespace: String::new(),
             labels: labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             address: [198, 18, 0, 2].into(),

@@ -18,6 +18,8 @@ pub struct Workload {
     pub namespace: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// What the pod belongs to, such as a Deployment; of a pod that belongs to nothing its own name. Istio's workload name.
+    pub owner: String,
     /// `status.podIP`.
     pub address: IpAddr,
     /// Of which families its addresses are: the first is that of `address`. In a cluster with both, a pod has one of each.
@@ -143,6 +145,7 @@ pub(super) fn of_slice(slice: &EndpointSlice, namespace: &str, nodes: &Nodes) ->
         let (namespace, named_ports) = (namespace.to_string(), named_ports.clone());
         address.map(|address| Workload {
             name: address.to_string(),
+            owner: address.to_string(),
             namespace,
             labels: BTreeMap::new(),
             address,
@@ -163,6 +166,15 @@ pub(super) fn build(objects: &Objects) -> Vec<Workload> {
     pods.collect()
 }
 
+/// The name of a pod's owner: of a ReplicaSet its Deployment's (or Rollout's), whose name it has before the template's hash.
+fn owner(pod: &Pod, labels: &BTreeMap<String, String>) -> Option<String> {
+    let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let hash = ["pod-template-hash", "rollouts-pod-template-hash"].into_iter().find_map(|label| labels.get(label));
+    let of_set = || owner.name.strip_suffix(hash?)?.strip_suffix('-');
+    let name = if owner.kind == "ReplicaSet" { of_set() } else { None };
+    Some(name.unwrap_or(&owner.name).to_string())
+}
+
 fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &Nodes) -> Option<Workload> {
     let status = pod.status.as_ref()?;
     let address = status.pod_ip.as_ref()?.parse().ok()?;
@@ -176,6 +188,7 @@ fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &Nodes) -> Option<Workl
     let named_ports = ports.filter_map(|port| Some((port.name.clone()?, u16::try_from(port.container_port).ok()?))).collect();
     Some(Workload {
         name: name.into(),
+        owner: owner(pod, &labels).unwrap_or_else(|| name.into()),
         namespace: namespace.into(),
         locality: Locality::of(&labels, node),
         labels,

@@ -53,6 +53,8 @@ struct PolicyKey {
     namespace: String,
     plugins: Vec<usize>,
     locality: Locality,
+    /// The workload's owner, where rules tell callers apart.
+    caller: Option<String>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -119,7 +121,7 @@ pub(super) fn snapshot(mesh: &Mesh, known: &Known, node: &Node) -> Snapshot {
         return Snapshot::default();
     };
     let key = view_key(mesh, known, workload, node.role);
-    let selected = known.policies.get(policy_key(&key, workload), || Arc::new(selected(mesh, workload, node.role)));
+    let selected = known.policies.get(policy_key(mesh, &key, workload), || Arc::new(selected(mesh, workload, node.role)));
     let view = View { mesh, workload, role: node.role, policies: selected.policies.clone() };
     let common = known.commons.get(key.clone(), || Arc::new(common(&view, known)));
     let mut resources = common.resources.clone();
@@ -153,8 +155,15 @@ fn view_key(mesh: &Mesh, known: &Known, workload: &Workload, role: Role) -> View
     ViewKey { role, namespace: workload.namespace.clone(), plugins, labels, named_ports }
 }
 
-fn policy_key(view: &ViewKey, workload: &Workload) -> PolicyKey {
-    PolicyKey { role: view.role, namespace: view.namespace.clone(), plugins: view.plugins.clone(), locality: workload.locality.clone() }
+fn policy_key(mesh: &Mesh, view: &ViewKey, workload: &Workload) -> PolicyKey {
+    let by_caller = view.plugins.iter().any(|plugin| mesh.plugins.get(*plugin).is_some_and(Plugin::tells_callers_apart));
+    PolicyKey {
+        role: view.role,
+        namespace: view.namespace.clone(),
+        plugins: view.plugins.clone(),
+        locality: workload.locality.clone(),
+        caller: by_caller.then(|| workload.owner.clone()),
+    }
 }
 
 fn selected(mesh: &Mesh, workload: &Workload, role: Role) -> Selected {

@@ -9,6 +9,7 @@ pub(crate) mod intervals;
 pub(crate) mod listener;
 pub(crate) mod lookup;
 pub(crate) mod matching;
+mod passport;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod virtual_host;

@@ -1,8 +1,8 @@
 //! Virtual hosts: the unit of the route model, so that each can be served alone (VHDS).
 
 use super::View;
-use super::matching;
 use super::route::{self, Group};
+use super::{matching, passport};
 use crate::mesh::host;
 use crate::mesh::service::Service;
 use crate::mesh::virtual_service::{MESH, VirtualService};
@@ -39,7 +39,7 @@ pub(crate) fn of_sidecar(view: &View, port: u16) -> (Vec<VirtualHost>, BTreeSet<
         hosts.push(virtual_host(format!("{}:{port}", service.host), domains(view, service), routes, &mut taken));
     }
     hosts.retain(|host| !host.domains.is_empty());
-    hosts.push(allow_any());
+    hosts.push(allow_any(view));
     (hosts, objects)
 }
 
@@ -165,17 +165,18 @@ fn domains(view: &View, service: &Service) -> Vec<String> {
 }
 
 /// Istio's ALLOW_ANY: a host that nobody knows is passed on to the address that the caller asked for.
-fn allow_any() -> VirtualHost {
+fn allow_any(view: &View) -> VirtualHost {
     let action = envoy_types::pb::envoy::config::route::v3::RouteAction {
         cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(super::cluster::PASSTHROUGH.into())),
         timeout: super::millis(0),
         ..Default::default()
     };
-    let route = Route {
+    let mut route = Route {
         name: "allow_any".into(),
         r#match: Some(matching::route_match(None)),
         action: Some(envoy_route::Action::Route(action)),
         ..Default::default()
     };
+    passport::leave_behind(view, &mut route);
     VirtualHost { name: "allow_any".into(), domains: vec!["*".into()], routes: vec![route], ..Default::default() }
 }

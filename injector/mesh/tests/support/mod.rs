@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use prost::{Message, Name};
 use std::collections::BTreeMap;
 use weir_mesh::finding::Finding;
-use weir_mesh::mesh::{self, Mesh, Module, Options, Pulls};
+use weir_mesh::mesh::{self, Mesh, Module, Options};
 use weir_mesh::node::{Node, Role};
 use weir_mesh::object::{self, Objects, SourceFile};
 use weir_mesh::snapshot::{self, Snapshot, Type};
@@ -26,7 +26,7 @@ pub fn read(files: &[&str]) -> object::Read {
 pub fn options() -> Options {
     let module = |name: &str| Module::File { path: format!("/modules/{name}.wasm").into(), sha256: Some("00ab".into()) };
     let modules = ["weir-canary", "weir-locality"].map(|name| (name.to_string(), module(name)));
-    Options { domain: "cluster.local".into(), modules: modules.into(), marked: true, pulls: Pulls::Never }
+    Options { modules: modules.into(), marked: true, ..Default::default() }
 }
 
 /// The mesh of some objects, with all findings as text.

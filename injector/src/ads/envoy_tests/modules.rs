@@ -6,7 +6,7 @@ use crate::ads::status::State;
 use crate::modules::{digest, store::Store};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
-use weir_mesh::mesh::{self, Module, Options, Pulls};
+use weir_mesh::mesh::{self, Module, Options};
 use weir_mesh::object::{Objects, SourceFile, read};
 use weir_mesh::snapshot::{self, Resource, Type};
 
@@ -55,7 +55,7 @@ fn filter(version: &str) -> Resource {
 
 fn filter_of(module: Module) -> Resource {
     let modules = [("weir-canary".to_string(), module)].into();
-    let options = Options { domain: "cluster.local".into(), modules, marked: true, pulls: Pulls::Never };
+    let options = Options { modules, marked: true, ..Default::default() };
     let files = [SourceFile { path: "shop.yaml".into(), text: OBJECTS.into() }];
     let (mesh, findings) = mesh::build(&Objects::default().update(read(&files)), &options);
     let node = "sidecar~198.18.1.2~a-0.shop~shop.svc.cluster.local".parse().unwrap();

@@ -88,7 +88,7 @@ fn objects(plugins: &[(&str, String)]) -> Objects {
 
 /// The modules of the plugins, and what is wrong.
 fn told(objects: &Objects, pulls: &watch::Receiver<Pulls>) -> (Vec<Option<String>>, Vec<String>) {
-    let options = Options { domain: "cluster.local".into(), modules: BTreeMap::new(), marked: false, pulls: pulls.borrow().clone() };
+    let options = Options { pulls: pulls.borrow().clone(), ..Default::default() };
     let (mesh, findings) = mesh::build(objects, &options);
     let modules = mesh.plugins.iter().map(|plugin| plugin.module.sha256().map(str::to_string)).collect();
     (modules, findings.iter().map(|finding| format!("{} {}", finding.severity, finding.message)).collect())
@@ -175,7 +175,7 @@ async fn a_registry_that_is_away_is_asked_again_and_a_changed_object_where_the_p
         Objects::default().update(read(&[SourceFile { path: "p.yaml".into(), text }]))
     };
     let world = |objects: &Objects| {
-        let options = Options { domain: "cluster.local".into(), modules: BTreeMap::new(), marked: false, pulls: Pulls::Never };
+        let options = Options::default();
         Arc::new(World::new(objects.clone(), vec![], &options))
     };
     let objects = with(1);

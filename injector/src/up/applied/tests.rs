@@ -36,7 +36,7 @@ impl Run {
         let dir = RunDir(folder.path().into());
         std::fs::create_dir(dir.applied()).unwrap();
         let sources = Sources(vec![folder.path().join("mine.yaml")]);
-        let options = Options { domain: "cluster.local".into(), modules: Default::default(), marked: true, pulls: Default::default() };
+        let options = Options { marked: true, ..Default::default() };
         let mut run = Run { applied: Applied::new(&dir, sources, options), folder, control_plane: Objects::default() };
         assert_eq!(run.edit(text), [""; 0]);
         run

@@ -126,6 +126,7 @@ fn pod(name: &str, selector: &Labels, options: &Options) -> Pod {
     Pod {
         namespace: NAMESPACE.into(),
         slot: format!("{name}-0"),
+        owner: name.into(),
         proxy: Proxy::Gateway,
         proxy_ports: Vec::new(),
         labels: selector.clone(),

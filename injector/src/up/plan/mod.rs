@@ -47,6 +47,8 @@ pub struct Pod {
     pub namespace: String,
     /// What it is the replica of, and its number: its name, until a changed template needs a second one beside it.
     pub slot: String,
+    /// The name of its Deployment, else its own.
+    pub owner: String,
     /// What stands beside the app.
     pub proxy: Proxy,
     /// The named TCP ports of Envoy's own container, where a manifest has one.
@@ -130,10 +132,10 @@ pub fn plan(objects: &Objects, options: &Options) -> Plan {
                 let meta = spec.template.metadata.unwrap_or_default();
                 let template = spec.template.spec.unwrap_or_default();
                 let index = (0..replicas).filter_map(|replica| usize::try_from(replica).ok());
-                pods.extend(index.map(|replica| planner.pod(format!("{name}-{replica}"), replica, &meta, &template, &mut notes)));
+                pods.extend(index.map(|replica| planner.pod(format!("{name}-{replica}"), name, replica, &meta, &template, &mut notes)));
             }
             Kind::Pod(pod) => {
-                pods.push(planner.pod(name.clone(), 0, &object.meta, &pod.spec.clone().unwrap_or_default(), &mut notes));
+                pods.push(planner.pod(name.clone(), name, 0, &object.meta, &pod.spec.clone().unwrap_or_default(), &mut notes));
             }
             _ => {}
         }
@@ -173,7 +175,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn pod(&self, slot: String, replica: usize, meta: &ObjectMeta, spec: &PodSpec, notes: &mut Vec<String>) -> Pod {
+    fn pod(&self, slot: String, owner: &str, replica: usize, meta: &ObjectMeta, spec: &PodSpec, notes: &mut Vec<String>) -> Pod {
         let labels = meta.labels.clone().unwrap_or_default();
         let annotations = meta.annotations.clone().unwrap_or_default();
         let zone = zone::of(&labels, replica, &self.options.zones);
@@ -204,6 +206,7 @@ impl Planner<'_> {
         Pod {
             namespace: self.namespace.into(),
             slot,
+            owner: owner.into(),
             proxy,
             proxy_ports: container::proxy_ports(spec),
             labels,

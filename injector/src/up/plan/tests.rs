@@ -61,6 +61,7 @@ fn a_deployment_becomes_pods_spread_over_the_zones_with_a_stand_in_for_an_unknow
     let pod = |number: usize, zone: &str| Pod {
         namespace: "books".into(),
         slot: format!("reviews-v1-{number}"),
+        owner: "reviews-v1".into(),
         proxy: Proxy::Sidecar,
         proxy_ports: vec![],
         labels: labels(&[("app", "reviews"), ("version", "v1")]),

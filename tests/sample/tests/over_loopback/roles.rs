@@ -8,7 +8,7 @@ use crate::{get, identity, json, nowhere, start, text, url};
 #[tokio::test]
 async fn product_answers_with_its_zone_and_order_historys() {
     let order_history = start(Role::OrderHistory, identity("history-1", "v1", "b")).await;
-    let product = start(Role::Product { order_history: url(&order_history, "/") }, identity("product-1", "v1", "a")).await;
+    let product = start(Role::Product { order_history: url(&order_history, "/"), drop: None }, identity("product-1", "v1", "a")).await;
 
     let answer = get(&url(&product, "/"), &[]).await;
 
@@ -28,7 +28,7 @@ async fn product_answers_with_its_zone_and_order_historys() {
 #[tokio::test]
 async fn product_hands_on_the_user_and_the_trace() {
     let asked = start(Role::StandIn, identity("stand-in", "", "")).await;
-    let product = start(Role::Product { order_history: url(&asked, "/") }, identity("", "", "")).await;
+    let product = start(Role::Product { order_history: url(&asked, "/"), drop: None }, identity("", "", "")).await;
 
     let answer = get(&url(&product, "/"), &[("cookie", "user=ada"), ("baggage", "weir=1"), ("accept", "text/html")]).await;
 
@@ -39,12 +39,12 @@ async fn product_hands_on_the_user_and_the_trace() {
 #[tokio::test]
 async fn product_answers_502_with_the_reason_if_order_history_fails() {
     let failing = start(Role::StandIn, identity("stand-in", "", "")).await;
-    let product = start(Role::Product { order_history: url(&failing, "/status/503") }, identity("", "", "a")).await;
+    let product = start(Role::Product { order_history: url(&failing, "/status/503"), drop: None }, identity("", "", "a")).await;
     let answer = get(&url(&product, "/"), &[]).await;
     assert_eq!((answer.status.as_u16(), &json(&answer)["orderHistory"]["status"]), (502, &json!(503)));
 
     let (_kept, nowhere) = nowhere();
-    let product = start(Role::Product { order_history: format!("http://{nowhere}/") }, identity("", "", "a")).await;
+    let product = start(Role::Product { order_history: format!("http://{nowhere}/"), drop: None }, identity("", "", "a")).await;
     let answer = get(&url(&product, "/"), &[]).await;
     assert_eq!(answer.status, 502);
     let reason = json(&answer)["reason"].as_str().unwrap().to_owned();

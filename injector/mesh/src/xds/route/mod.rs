@@ -20,7 +20,7 @@ use envoy_types::pb::envoy::config::route::v3::{FilterConfig, Route, RouteMatch,
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
 use envoy_types::pb::google::protobuf::Any;
 use std::collections::BTreeSet;
-use weir_policy::{COOKIE_STATE, SUBSET_HEADER};
+use weir_policy::{COOKIE_STATE, STABLE, SUBSET_HEADER};
 
 /// The Envoy routes of one match. They belong together, in this order.
 pub(crate) struct Group {
@@ -94,8 +94,8 @@ fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_ma
     if let Some(response) = &http.direct_response {
         return vec![Route { action: Some(route::Action::DirectResponse(direct::response(response))), ..template }];
     }
-    let overridden = overridden(view, &http.route);
-    let ways = overridden.into_iter().map(|choice| (Some(name_of(choice)), std::slice::from_ref(choice)));
+    let named = named(view, &http.route);
+    let ways = named.into_iter().map(|(name, choice)| (Some(name), std::slice::from_ref(choice)));
     ways.chain([(None, http.route.as_slice())]).flat_map(|(subset, choices)| way(view, http, &template, subset, choices, port)).collect()
 }
 
@@ -116,11 +116,14 @@ fn minted_cookie(view: &View, http: &HttpRoute) -> Option<HeaderValueOption> {
     })
 }
 
-/// The destinations that an override can name: all of the route, those of weight 0 too.
-fn overridden<'a>(view: &View, choices: &'a [RouteDestination]) -> Vec<&'a RouteDestination> {
-    let has_override =
-        |choice: &&RouteDestination| view.policies.canary(&choice.destination.host).is_some_and(|canary| !canary.overrides.is_empty());
-    choices.iter().filter(has_override).collect()
+/// The destinations that the filter can name, each with its name: all of the route where there are overrides, those of weight 0 too; and
+/// the stable where some requests must not get a canary.
+fn named<'a>(view: &View, choices: &'a [RouteDestination]) -> Vec<(&'a str, &'a RouteDestination)> {
+    let is_nameable = |choice: &&RouteDestination| view.policies.names_subsets(&choice.destination.host);
+    let subsets = choices.iter().filter(is_nameable).map(|choice| (name_of(choice), choice));
+    let excludes = choices.len() > 1 && choices.iter().any(|choice| view.policies.excludes(&choice.destination.host));
+    let stable = if excludes { choices.get(weights::stable(view, choices)) } else { None };
+    subsets.chain(stable.map(|choice| (STABLE, choice))).collect()
 }
 
 /// How policies name a destination: by its subset, else by the first label of its host.

@@ -22,15 +22,19 @@ pub(super) fn clusters(view: &View, choices: &[RouteDestination], port: u16) -> 
     }
     let names: Vec<&str> = choices.iter().map(name_of).collect();
     let weights: Vec<f64> = choices.iter().map(|choice| choice.weight.unwrap_or_default()).collect();
-    let named = choices.iter().find_map(|choice| view.policies.canary(&choice.destination.host)?.stable.as_deref());
-    let stable = named.and_then(|stable| names.iter().position(|name| *name == stable)).unwrap_or_default();
-    let pieces = intervals::lay_out(&names, &weights, stable);
+    let pieces = intervals::lay_out(&names, &weights, stable(view, choices));
     let weighted = pieces.iter().filter_map(|(index, buckets)| Some(piece(view, choices.get(*index)?, *buckets, port)));
     ClusterSpecifier::WeightedClusters(WeightedCluster {
         clusters: weighted.collect(),
         random_value_specifier: Some(RandomValueSpecifier::HeaderName(BUCKET_HEADER.into())),
         ..Default::default()
     })
+}
+
+/// The place of the stable among destinations: the one that the policy names, else the first.
+pub(super) fn stable(view: &View, choices: &[RouteDestination]) -> usize {
+    let named = choices.iter().find_map(|choice| view.policies.canary(&choice.destination.host)?.stable.as_deref());
+    named.and_then(|stable| choices.iter().position(|choice| name_of(choice) == stable)).unwrap_or_default()
 }
 
 fn piece(view: &View, choice: &RouteDestination, buckets: u32, port: u16) -> ClusterWeight {
