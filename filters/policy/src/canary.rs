@@ -11,6 +11,8 @@ mod request;
 mod source;
 mod user;
 
+pub mod governor;
+
 pub use config::{Caller, Canary, Config, KeySource, Match, Mint, Override, Passport, Rule, SameSite, SourceAddress};
 pub use decide::{BUCKETS, Decision, Seen, Verdict};
 pub use passport::Subset;
