@@ -17,7 +17,7 @@ fn governor() -> Governor {
 
 /// A failure, or a success after so many milliseconds.
 fn answer(subset: Subset, millis: Option<u32>) -> Answer {
-    Answer { subset, micros: millis.map(|millis| millis * 1_000) }
+    Answer { subset, bucket: None, micros: millis.map(|millis| millis * 1_000) }
 }
 
 /// Nine answers of the stable and one of the canary, again and again, every 10 ms, until the phase is another or `until_ms`.
@@ -159,6 +159,31 @@ fn the_control_plane_holds_by_counts() {
 }
 
 #[test]
+fn a_user_counts_until_its_first_failure() {
+    let mut state = State::default();
+    let of_user = |subset, bucket, millis| Answer { bucket: Some(bucket), ..answer(subset, millis) };
+    for round in 0..2_000 {
+        let mut answers: Vec<_> = (0..9).map(|user| of_user(Subset::Stable, 5_000 + round * 9 % 900 + user, Some(20))).collect();
+        // One user of the canary has errors only, since it is that user.
+        let failing = round % 5 == 0;
+        answers.push(of_user(Subset::Canary, if failing { 7 } else { 8 }, (!failing).then_some(20)));
+        governor().observe(&mut state, &answers, u64::from(round));
+    }
+    assert_eq!((state.share(), state.total(Subset::Canary).failures), (EVERYONE, 400));
+    // Of the stable a user is left out that shares a bit with it.
+    let compared = Counts { canary: Tally { requests: 1_601, failures: 1 }, stable: Tally { requests: 17_980, failures: 0 } };
+    assert_eq!(state.compared(), compared);
+    assert_eq!(state.compared().since(compared), Counts::default());
+    // Many users are another matter.
+    for user in 100..200 {
+        let stable: [Answer; 9] = std::array::from_fn(|_| answer(Subset::Stable, Some(20)));
+        governor().observe(&mut state, &stable, 2_000);
+        governor().observe(&mut state, &[of_user(Subset::Canary, user, None)], 2_000);
+    }
+    assert_eq!(state.share(), 0);
+}
+
+#[test]
 fn of_any_interval_of_buckets_about_the_share_is_let_in() {
     for share in [313, 626, 1_252, 2_504, 5_008] {
         for (from, len) in [(0, 100), (0, 1_000), (3_333, 1_000), (9_000, 1_000), (0, 5_000), (0, 10_000)] {
@@ -225,8 +250,9 @@ fn an_outage_that_both_share_holds_nothing() {
 
 fn answers() -> impl Strategy<Value = Vec<(Answer, u64)>> {
     let subset = prop_oneof![Just(Subset::Canary), Just(Subset::Stable)];
-    let one = (subset, proptest::option::of(any::<u32>()), 0..2_000_u64);
-    proptest::collection::vec(one.prop_map(|(subset, micros, gap_ms)| (Answer { subset, micros }, gap_ms)), 0..600)
+    let bucket = proptest::option::of(0..EVERYONE);
+    let one = (subset, bucket, proptest::option::of(any::<u32>()), 0..2_000_u64);
+    proptest::collection::vec(one.prop_map(|(subset, bucket, micros, gap_ms)| (Answer { subset, bucket, micros }, gap_ms)), 0..600)
 }
 
 proptest! {

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let bench = Bench { latencies: Latencies::new(), runs: runs() };
     println!("{} runs a row, seeds 0 to {}", bench.runs, bench.runs - 1);
     println!("{:<68} {:>22} {:>8} {:>8} {:>8}", "", "target", "median", "p99", "max");
-    let fine = [bench.detection(), bench.outages(), bench.life(), bench.minutes(), bench.recovery(), bench.cost()];
+    let fine = [bench.detection(), bench.outages(), bench.users(), bench.life(), bench.minutes(), bench.recovery(), bench.cost()];
     if fine.iter().all(|fine| *fine) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -107,6 +107,30 @@ impl Bench {
                     proxy.answer(traffic.draw(&self.latencies, random), random);
                 }
                 proxy.state.holds() > 0
+            });
+            self.alarms(name, alarms)
+        })
+        .iter()
+        .all(|fine| *fine)
+    }
+
+    /// Errors that are bound to users, who keep to their subset.
+    fn users(&self) -> bool {
+        println!("false alarms in 100,000 requests while one user in a hundred has errors only, wherever it goes, one Envoy");
+        let governor = in_proxy(1);
+        let rows = [("1,000 users", 1_000), ("10,000 users", 10_000)];
+        rows.map(|(name, users)| {
+            let alarms = self.count(|random| {
+                let dealt: Vec<_> = (0..users).map(|_| random.bits()).map(|bits| ((bits >> 32) % 10_000, bits % 100 == 0)).collect();
+                let mut state = State::default();
+                for _ in 0..100_000 {
+                    let bits = random.bits();
+                    let (bucket, fails) = dealt[(bits >> 32) as usize % dealt.len()];
+                    let subset = if bucket < 1_000 { Subset::Canary } else { Subset::Stable };
+                    let micros = (!fails).then(|| self.latencies.at(bits as u16));
+                    governor.observe(&mut state, &[Answer { subset, bucket: Some(bucket as u16), micros }], 0);
+                }
+                state.holds() > 0
             });
             self.alarms(name, alarms)
         })
@@ -256,19 +280,14 @@ impl Bench {
         answer.subset == Subset::Canary && answer.micros.is_none()
     }
 
-    /// A hundred answers, and what was counted.
+    /// A hundred answers, and what the control plane hears of them.
     fn second(&self, governor: &Governor, state: &mut State, traffic: &Traffic, now_ms: u64, random: &mut Random) -> Counts {
-        let mut counts = Counts::default();
+        let before = state.compared();
         for _ in 0..4 {
             let answers: [Answer; 25] = std::array::from_fn(|_| traffic.draw(&self.latencies, random));
-            for Answer { subset, micros } in answers {
-                let tally = if subset == Subset::Canary { &mut counts.canary } else { &mut counts.stable };
-                tally.requests += 1;
-                tally.failures += u32::from(micros.is_none());
-            }
             governor.observe(state, &answers, now_ms);
         }
-        counts
+        state.compared().since(before)
     }
 
     /// How many requests the canary gets until it is held.

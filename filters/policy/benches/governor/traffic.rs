@@ -36,6 +36,12 @@ impl Latencies {
         }
         Self(quantiles)
     }
+
+    /// In microseconds.
+    #[inline]
+    pub fn at(&self, quantile: u16) -> u32 {
+        self.0[usize::from(quantile)]
+    }
 }
 
 /// What is sent, and how it is answered.
@@ -55,15 +61,15 @@ impl Traffic {
     /// One in a hundred fails, whoever answers, and a tenth goes to the canary.
     pub const EVEN: Self = Self { weight: 0.1, canary: 0.01, stable: 0.01, slower: 1 };
 
-    /// The next answer: out of one random number 16 bits for who, 24 for whether and 16 for when.
+    /// The next answer: out of one random number 16 bits for who asks, 24 for whether and 16 for when it is answered.
     #[inline]
     pub fn draw(&self, latencies: &Latencies, random: &mut Random) -> Answer {
         let bits = random.bits();
-        let is_canary = ((bits & 0xffff) as f64) < self.weight * 65_536.0;
+        let bucket = ((bits & 0xffff) * 10_000) >> 16;
+        let is_canary = (bucket as f64) < self.weight * 10_000.0;
         let (subset, fails, times) = if is_canary { (Subset::Canary, self.canary, self.slower) } else { (Subset::Stable, self.stable, 1) };
         let failed = ((bits >> 40) as f64) < fails * 16_777_216.0;
-        let place = (bits >> 16) as usize & 0xffff;
-        Answer { subset, micros: (!failed).then(|| latencies.0[place] * times) }
+        Answer { subset, bucket: Some(bucket as u16), micros: (!failed).then(|| latencies.at((bits >> 16) as u16) * times) }
     }
 }
 

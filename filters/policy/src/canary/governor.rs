@@ -6,11 +6,11 @@
 //! which doubles while nothing speaks against it; a canary once proven bad needs less evidence to be held again. When it is open
 //! again, its life begins anew.
 //!
-//! The same code runs in each proxy, which feeds it single answers, and in the control plane, which feeds it the proxies' counts.
+//! The same code runs in each proxy, which feeds it single answers, and in the control plane, which feeds it what they compared.
 //! Times are milliseconds of a clock that all callers of one [`State`] share. Nothing is allocated.
 //!
-//! What "not worse" means: who was asked says nothing about how it was answered. A user whose every request fails wherever it
-//! goes, and who keeps to the canary, breaks that; so do testers, whose answers are not to be fed in.
+//! What "not worse" means: which subset a user is dealt to says nothing about how that user is answered. A tester is not dealt but
+//! asks for the canary, so that its answers are not to be fed in.
 
 mod block;
 mod bytes;
@@ -20,11 +20,13 @@ mod latency;
 mod state;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use block::Block;
 use evidence::Evidence;
 pub use failures::{Counts, Tally};
 pub use state::{Phase, Reason, State, Total};
+use users::Failed;
 
 /// All of the canary's users, as a share.
 pub const EVERYONE: u16 = 10_000;
@@ -58,6 +60,8 @@ pub enum Subset {
 pub struct Answer {
     /// Who gave it.
     pub subset: Subset,
+    /// The bucket of the user who asked, if it is known.
+    pub bucket: Option<u16>,
     /// How long it took in microseconds, if it was a success.
     pub micros: Option<u32>,
 }
@@ -95,16 +99,22 @@ impl Governor {
     pub fn observe(&self, state: &mut State, answers: &[Answer], now_ms: u64) {
         self.advance(state, now_ms);
         for answer in answers {
-            let total = state.total_mut(answer.subset);
-            total.requests = total.requests.saturating_add(1);
-            match answer.micros {
-                None => total.failures = total.failures.saturating_add(1),
-                Some(micros) => total.micros = total.micros.saturating_add(u64::from(micros)),
-            }
+            state.total_mut(answer.subset).add(answer);
             match &mut state.phase {
                 Phase::Held { .. } => continue,
                 Phase::Probing { answers, .. } if answer.subset == Subset::Canary => *answers = answers.saturating_add(1),
-                _ => {}
+                Phase::Probing { .. } | Phase::Open { .. } => {}
+            }
+            if let Some(bucket) = answer.bucket {
+                if state.failed.has(bucket) {
+                    continue;
+                }
+                if answer.micros.is_none() {
+                    state.failed.add(bucket);
+                }
+            }
+            if matches!(state.phase, Phase::Open { .. }) {
+                state.compared.of(answer.subset).add(answer.micros.is_none());
             }
             if state.block.push(answer, &self.tolerance) {
                 let block = state.block;
@@ -118,9 +128,7 @@ impl Governor {
     pub fn count(&self, state: &mut State, counts: &Counts, now_ms: u64) {
         self.advance(state, now_ms);
         for (subset, tally) in [(Subset::Canary, counts.canary), (Subset::Stable, counts.stable)] {
-            let total = state.total_mut(subset);
-            total.requests = total.requests.saturating_add(u64::from(tally.requests));
-            total.failures = total.failures.saturating_add(u64::from(tally.failures.min(tally.requests)));
+            state.total_mut(subset).add_counted(tally);
         }
         match &mut state.phase {
             Phase::Held { .. } => return,
@@ -198,6 +206,7 @@ impl Governor {
         let slow = state.evidence.latency.sum() > state.evidence.failures.sum();
         state.reason = Some(if slow { Reason::Latency } else { Reason::Failures });
         state.evidence = state.evidence.again();
+        state.failed = Failed::default();
     }
 }
 

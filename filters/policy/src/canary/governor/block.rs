@@ -38,17 +38,12 @@ impl Block {
     /// Takes an answer in; whether the block is full then.
     #[inline]
     pub(super) fn push(&mut self, answer: &Answer, tolerance: &Tolerance) -> bool {
-        let (tally, sample) = match answer.subset {
-            Subset::Canary => (&mut self.counts.canary, &mut self.canary),
-            Subset::Stable => (&mut self.counts.stable, &mut self.stable),
-        };
-        tally.requests += 1;
-        match answer.micros {
-            None => tally.failures += 1,
-            Some(micros) => sample.push(match answer.subset {
-                Subset::Canary => latency::coarse((micros as f32 - tolerance.later_micros) / tolerance.slower),
-                Subset::Stable => latency::coarse(micros as f32),
-            }),
+        self.counts.of(answer.subset).add(answer.micros.is_none());
+        if let Some(micros) = answer.micros {
+            match answer.subset {
+                Subset::Canary => self.canary.push(latency::coarse((micros as f32 - tolerance.later_micros) / tolerance.slower)),
+                Subset::Stable => self.stable.push(latency::coarse(micros as f32)),
+            }
         }
         let answers = self.counts.canary.requests + self.counts.stable.requests;
         // A canary whose weight was raised need not wait for the end of a block that was meant for less. This looks at who was

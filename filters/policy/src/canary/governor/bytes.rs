@@ -6,13 +6,14 @@ use super::evidence::{Capital, Evidence, MOST};
 use super::failures::{Counts, Tally};
 use super::latency::Sample;
 use super::state::{Phase, Reason, State, Total};
+use super::users::Failed;
 
 /// The first byte. A module of another version begins anew.
 const VERSION: u8 = 1;
 
 impl State {
     /// How many bytes a state takes.
-    pub const LEN: usize = 1 + 15 + 6 + 80 + 18 + 2 * 70 + 48;
+    pub const LEN: usize = 1 + 15 + 6 + 80 + 18 + 2 * 70 + 128 + 16 + 48;
 
     /// For the shared data.
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
@@ -37,17 +38,15 @@ impl State {
         to.put([self.strikes]);
         to.capital(&self.evidence.failures);
         to.capital(&self.evidence.latency);
-        let Block { counts: Counts { canary, stable }, size, .. } = self.block;
-        to.put(size.to_le_bytes());
-        for tally in [canary, stable] {
-            to.put(tally.requests.to_le_bytes());
-            to.put(tally.failures.to_le_bytes());
-        }
+        to.put(self.block.size.to_le_bytes());
+        to.counts(&self.block.counts);
         for Sample { kept, len, stride, seen } in [self.block.canary, self.block.stable] {
             for number in kept.into_iter().chain([len, stride, seen]) {
                 to.put(number.to_le_bytes());
             }
         }
+        self.failed.0.iter().for_each(|word| to.put(word.to_le_bytes()));
+        to.counts(&self.compared);
         for Total { requests, failures, micros } in [self.canary, self.stable] {
             for number in [requests, failures, micros] {
                 to.put(number.to_le_bytes());
@@ -75,6 +74,12 @@ impl Writer<'_> {
     fn capital<const N: usize>(&mut self, capital: &Capital<N>) {
         capital.bets.iter().for_each(|bet| self.put(bet.to_le_bytes()));
         self.put(capital.blocks.to_le_bytes());
+    }
+
+    fn counts(&mut self, Counts { canary, stable }: &Counts) {
+        for number in [canary.requests, canary.failures, stable.requests, stable.failures] {
+            self.put(number.to_le_bytes());
+        }
     }
 }
 
@@ -119,6 +124,8 @@ impl Reader<'_> {
             strikes: self.u8()?,
             evidence: Evidence { failures: self.capital()?, latency: self.capital()? },
             block: self.block()?,
+            failed: self.failed()?,
+            compared: self.counts()?,
             canary: self.total()?,
             stable: self.total()?,
         })
@@ -144,15 +151,25 @@ impl Reader<'_> {
 
     fn block(&mut self) -> Option<Block> {
         let size = self.u16().filter(|size| size.is_power_of_two())?;
-        let counts = Counts { canary: self.tally()?, stable: self.tally()? };
+        let counts = self.counts()?;
+        let sound = |tally: Tally| tally.failures <= tally.requests;
         // A full block would have been closed.
         let filling = counts.canary.requests.checked_add(counts.stable.requests)? < u32::from(size);
-        Some(Block { counts, canary: self.sample()?, stable: self.sample()?, size }).filter(|_| filling)
+        let block = Block { counts, canary: self.sample()?, stable: self.sample()?, size };
+        (filling && sound(counts.canary) && sound(counts.stable)).then_some(block)
     }
 
-    fn tally(&mut self) -> Option<Tally> {
-        let tally = Tally { requests: self.u32()?, failures: self.u32()? };
-        (tally.failures <= tally.requests).then_some(tally)
+    fn counts(&mut self) -> Option<Counts> {
+        let canary = Tally { requests: self.u32()?, failures: self.u32()? };
+        Some(Counts { canary, stable: Tally { requests: self.u32()?, failures: self.u32()? } })
+    }
+
+    fn failed(&mut self) -> Option<Failed> {
+        let mut failed = Failed::default();
+        for word in &mut failed.0 {
+            *word = self.u64()?;
+        }
+        Some(failed)
     }
 
     fn sample(&mut self) -> Option<Sample> {

@@ -11,6 +11,7 @@
 //! traffic, a tenth to the canary and 1 % errors of the stable, and needs more: with rates on a grid or learned, 31 or 34 canary
 //! answers in the median to find 20 % errors, where this one needs 28, and 241 or 276 to find 5 %, where it needs 223.
 
+use super::Subset;
 use std::ops::AddAssign;
 
 /// The odds ratios that are bet on. The first is 2, so that a canary that is hardly worse (odds below about 1.4) is left in peace.
@@ -39,6 +40,34 @@ pub struct Counts {
     pub canary: Tally,
     /// By the stable.
     pub stable: Tally,
+}
+
+impl Tally {
+    #[inline]
+    pub(super) fn add(&mut self, failed: bool) {
+        self.requests = self.requests.wrapping_add(1);
+        self.failures = self.failures.wrapping_add(u32::from(failed));
+    }
+}
+
+impl Counts {
+    /// What was added since these counts, if they were read before from where these come from.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        let since = |tally: Tally, before: Tally| Tally {
+            requests: tally.requests.wrapping_sub(before.requests),
+            failures: tally.failures.wrapping_sub(before.failures),
+        };
+        Self { canary: since(self.canary, before.canary), stable: since(self.stable, before.stable) }
+    }
+
+    #[inline]
+    pub(super) fn of(&mut self, subset: Subset) -> &mut Tally {
+        match subset {
+            Subset::Canary => &mut self.canary,
+            Subset::Stable => &mut self.stable,
+        }
+    }
 }
 
 impl AddAssign for Counts {

@@ -2,7 +2,9 @@
 
 use super::block::Block;
 use super::evidence::Evidence;
-use super::{EVERYONE, Subset};
+use super::failures::{Counts, Tally};
+use super::users::Failed;
+use super::{Answer, EVERYONE, Subset};
 
 /// What the governor knows of one canary, and what it lets through.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +17,9 @@ pub struct State {
     pub(super) strikes: u8,
     pub(super) evidence: Evidence,
     pub(super) block: Block,
+    pub(super) failed: Failed,
+    /// What was compared while the canary was open, wrapping.
+    pub(super) compared: Counts,
     pub(super) canary: Total,
     pub(super) stable: Total,
 }
@@ -64,6 +69,20 @@ pub struct Total {
 }
 
 impl Total {
+    #[inline]
+    pub(super) fn add(&mut self, answer: &Answer) {
+        self.requests = self.requests.saturating_add(1);
+        match answer.micros {
+            None => self.failures = self.failures.saturating_add(1),
+            Some(micros) => self.micros = self.micros.saturating_add(u64::from(micros)),
+        }
+    }
+
+    pub(super) fn add_counted(&mut self, tally: Tally) {
+        self.requests = self.requests.saturating_add(u64::from(tally.requests));
+        self.failures = self.failures.saturating_add(u64::from(tally.failures.min(tally.requests)));
+    }
+
     /// The mean latency of the successes in milliseconds; 0 if there are none.
     pub fn mean_ms(&self) -> f64 {
         self.micros as f64 / 1_000.0 / self.requests.saturating_sub(self.failures).max(1) as f64
@@ -79,6 +98,8 @@ impl Default for State {
             strikes: 0,
             evidence: Evidence::new(),
             block: Block::FIRST,
+            failed: Failed::default(),
+            compared: Counts::default(),
             canary: Total::default(),
             stable: Total::default(),
         }
@@ -116,6 +137,12 @@ impl State {
             Subset::Canary => self.canary,
             Subset::Stable => self.stable,
         }
+    }
+
+    /// What was compared so far while the canary was open, for the control plane: no answers to users who failed before, and none from
+    /// times when the canary had less here than elsewhere. The numbers wrap: see [`Counts::since`].
+    pub fn compared(&self) -> Counts {
+        self.compared
     }
 
     /// The evidence of this kind against the canary since it was opened or held, as the logarithm to base 10. It begins below 0;

@@ -3,6 +3,7 @@
 use super::evidence::Evidence;
 use super::failures::{self, Counts, ODDS, Tally};
 use super::latency::{self, BETS, Sample};
+use super::users::Failed;
 
 fn choose(n: u32, k: u32) -> f64 {
     if k > n { 0.0 } else { (0..k).map(|i| f64::from(n - i) / f64::from(i + 1)).product() }
@@ -167,4 +168,13 @@ fn a_coarse_latency_orders_as_the_latency_does_to_half_a_percent() {
     let coarse: Vec<_> = micros.map(latency::coarse).collect();
     assert!(coarse.windows(2).all(|pair| pair[0] < pair[1]), "{coarse:?}");
     assert_eq!(latency::coarse(-5.0), latency::coarse(0.0));
+}
+
+#[test]
+fn those_who_failed_are_forgotten_when_they_are_too_many() {
+    let mut failed = Failed::default();
+    (0..256).for_each(|bucket| failed.add(bucket * 3));
+    assert!((0..256).all(|bucket| failed.has(bucket * 3) && !failed.has(bucket * 3 + 1)));
+    failed.add(1_001);
+    assert!(failed.has(1_001) && !failed.has(3));
 }
