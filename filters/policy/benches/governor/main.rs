@@ -70,6 +70,7 @@ impl Bench {
             ("  weight 1 %", Traffic { weight: 0.01, ..slow }, 1, 1, NONE),
             ("  weight 50 %", Traffic { weight: 0.5, ..slow }, 1, 1, NONE),
             ("  weight 90 %", Traffic { weight: 0.9, ..slow }, 1, 1, NONE),
+            ("  one answer in five ten times as slow", Traffic { slower: 10, slow: 0.2, ..even }, 1, 1, NONE),
             ("100 % errors against 1 %", Traffic { canary: 1.0, ..even }, 1, 1, NONE),
             ("50 % errors against 1 %", Traffic { canary: 0.5, ..even }, 1, 1, NONE),
         ];

@@ -53,13 +53,15 @@ pub struct Traffic {
     pub canary: f64,
     /// The part of the stable's answers that fails.
     pub stable: f64,
-    /// By what the canary's latency is multiplied.
+    /// By what the canary's latency is multiplied...
     pub slower: u32,
+    /// ...in this part of its answers.
+    pub slow: f64,
 }
 
 impl Traffic {
     /// One in a hundred fails, whoever answers, and a tenth goes to the canary.
-    pub const EVEN: Self = Self { weight: 0.1, canary: 0.01, stable: 0.01, slower: 1 };
+    pub const EVEN: Self = Self { weight: 0.1, canary: 0.01, stable: 0.01, slower: 1, slow: 1.0 };
 
     /// The next answer: out of one random number 16 bits for who asks, 24 for whether and 16 for when it is answered.
     #[inline]
@@ -67,7 +69,9 @@ impl Traffic {
         let bits = random.bits();
         let bucket = ((bits & 0xffff) * 10_000) >> 16;
         let is_canary = (bucket as f64) < self.weight * 10_000.0;
-        let (subset, fails, times) = if is_canary { (Subset::Canary, self.canary, self.slower) } else { (Subset::Stable, self.stable, 1) };
+        let (subset, fails) = if is_canary { (Subset::Canary, self.canary) } else { (Subset::Stable, self.stable) };
+        let slow = is_canary && self.slower > 1 && (self.slow == 1.0 || random.bits() as f64 <= self.slow * u64::MAX as f64);
+        let times = if slow { self.slower } else { 1 };
         let failed = ((bits >> 40) as f64) < fails * 16_777_216.0;
         Answer { subset, bucket: Some(bucket as u16), micros: (!failed).then(|| latencies.at((bits >> 16) as u16) * times) }
     }

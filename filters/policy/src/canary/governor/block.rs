@@ -9,7 +9,7 @@ use super::latency::{self, Sample};
 use super::{Answer, Subset, Tolerance};
 
 /// Blocks have a power of two of answers, between these.
-const SHORTEST: u16 = 16;
+const SHORTEST: u16 = 32;
 const LONGEST: u16 = 256;
 /// Of the rarer subset, with fewer than this a block was too short and with more than that too long.
 const FEW: u32 = 2;

@@ -13,7 +13,7 @@ const VERSION: u8 = 1;
 
 impl State {
     /// How many bytes a state takes.
-    pub const LEN: usize = 1 + 15 + 6 + 80 + 18 + 2 * 70 + 128 + 16 + 48;
+    pub const LEN: usize = 1 + 15 + 6 + 88 + 18 + 2 * 70 + 128 + 16 + 48;
 
     /// For the shared data.
     pub fn to_bytes(&self) -> [u8; Self::LEN] {

@@ -23,7 +23,7 @@ pub(super) const MOST: f64 = 1e300;
 /// How the capital is divided among the odds ratios, and among the bets on latency: these get a quarter, since slowness shows in
 /// fewer answers than a few failures more do.
 const FAILURES: [f64; ODDS.len()] = [0.075, 0.19, 0.19, 0.15, 0.105, 0.04];
-const LATENCY: [f64; BETS] = [0.075, 0.125, 0.05];
+const LATENCY: [f64; BETS] = [0.075, 0.1, 0.035, 0.04];
 
 /// The capital of `N` bets.
 #[derive(Debug, Clone, Copy, PartialEq)]

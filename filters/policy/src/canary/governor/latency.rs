@@ -3,11 +3,12 @@
 //! Were both equal, each place would be as likely: the rank of a value among those before it is uniform, and independent of how
 //! those stand to each other (Rényi 1962; a conformal test as of Vovk, Nouretdinov, Gammerman, Testing exchangeability on-line,
 //! 2003). The bet is on Lehmann's alternative (The power of rank tests, 1953): the canary's latency is the largest of `k` of the
-//! stable's. A place `u` in (0, 1) then has density `k u^(k-1)`, whatever the latency's distribution is.
+//! stable's. A place `u` in (0, 1) then has density `k u^(k-1)`, whatever the latency's distribution is. Or a part of the canary's
+//! answers only is slow, and that very much; the others are as the stable's, with density 1.
 
-/// The `k - 1` that are bet on.
-const POWERS: [i32; BETS] = [1, 3, 7];
-pub(super) const BETS: usize = 3;
+/// What is bet on: the part of the canary's answers that is slow, and `k - 1`.
+const SLOW: [(f64, i32); BETS] = [(1.0, 1), (1.0, 3), (0.5, 7), (0.1, 15)];
+pub(super) const BETS: usize = 4;
 
 /// How many latencies of each subset a block keeps.
 const KEPT: usize = 32;
@@ -90,8 +91,8 @@ fn place(few: &[u16], many: &[u16], beyond: impl Fn(u16, u16) -> bool) -> [f64; 
         };
         let halves = count(many) + few.get(..before).map_or(0, count);
         let u = f64::from(halves + 1) / (2 * (many.len() + before + 1)) as f64;
-        for (value, power) in values.iter_mut().zip(POWERS) {
-            *value *= f64::from(power + 1) * u.powi(power);
+        for (value, (part, power)) in values.iter_mut().zip(SLOW) {
+            *value *= part.mul_add(f64::from(power + 1) * u.powi(power), 1.0 - part);
         }
     }
     values
