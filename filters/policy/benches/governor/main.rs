@@ -178,8 +178,8 @@ impl Bench {
         let even = Traffic::EVEN;
         let rows = [
             ("20 % errors against 1 %", Traffic { canary: 0.2, ..even }, (105, MAX)),
-            ("5 % errors against 1 %", Traffic { canary: 0.05, ..even }, (819, MAX)),
-            ("twice the latency", Traffic { slower: 2, ..even }, (87, MAX)),
+            ("5 % errors against 1 %", Traffic { canary: 0.05, ..even }, (810, MAX)),
+            ("twice the latency", Traffic { slower: 2, ..even }, (78, MAX)),
         ];
         let late = rows.map(|(name, traffic, target)| {
             let counts = survivors.iter().zip(0..).map(|(state, seed)| {
