@@ -27,7 +27,7 @@ test: build wasm-test cluster-needs
 lint: wasm-target
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --features weir-policy/schema,weir-mesh/schema -- -D warnings
-	cargo clippy -p weir-canary -p weir-locality --features weir-canary/panic --target wasm32-wasip1 -- -D warnings
+	cargo clippy -p weir-canary -p weir-locality --features weir-canary/panic --target wasm32-unknown-unknown -- -D warnings
 	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path filters/policy/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 	CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --manifest-path injector/mesh/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 

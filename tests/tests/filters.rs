@@ -158,7 +158,7 @@ async fn a_user_is_known_by_a_claim_of_a_verified_token_alone() {
     // Its signature is another's.
     let forged = format!("{}A", &TOKEN[..TOKEN.len() - 1]);
     assert_ne!(forged, TOKEN);
-    for (claim, bucket) in [("sub", "7645"), ("who.id", "8448")] {
+    for (claim, bucket) in [("sub", "2952"), ("who.id", "5617")] {
         let envoy = LoneEnvoy::with(|gateway, admin| {
             let manager = json!({
                 "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",

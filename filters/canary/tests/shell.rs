@@ -1,5 +1,7 @@
 //! The canary filter between a proxy and its policy: what it reads, sets, counts and logs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use weir_canary::Canary;
 use weir_host::{Vm, proxy};

@@ -5,6 +5,7 @@ use crate::{Headers, Proxy, proxy};
 /// The ABI's answers.
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const CAS_MISMATCH: u32 = 8;
 /// The ABI's header maps.
 const RESPONSE_HEADERS: u32 = 2;
 
@@ -146,8 +147,12 @@ unsafe extern "C" fn proxy_define_metric(_: u32, name: *const u8, length: usize,
     unsafe {
         let name = text(name, length);
         *id = proxy(|proxy| {
-            proxy.counters.push((name, 0));
-            u32::try_from(proxy.counters.len() - 1).expect("few counters")
+            let known = proxy.counters.iter().position(|(known, _)| *known == name);
+            let place = known.unwrap_or_else(|| {
+                proxy.counters.push((name, 0));
+                proxy.counters.len() - 1
+            });
+            u32::try_from(place).expect("few counters")
         });
     }
     OK
@@ -162,6 +167,54 @@ extern "C" fn proxy_increment_metric(id: u32, by: i64) -> u32 {
         }
         None => NOT_FOUND,
     })
+}
+
+/// Gauges are kept with the counters.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_record_metric(id: u32, value: u64) -> u32 {
+    proxy(|proxy| match proxy.counters.get_mut(id as usize) {
+        Some((_, known)) => {
+            *known = i64::try_from(value).expect("a small value");
+            OK
+        }
+        None => NOT_FOUND,
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_shared_data(key: *const u8, length: usize, data: *mut *mut u8, size: *mut usize, version: *mut u32) -> u32 {
+    // SAFETY: as in `bytes` and `hand_over`; the filter gives a place for the number.
+    unsafe {
+        let key = text(key, length);
+        let known = proxy(|proxy| proxy.shared.get(&key).cloned());
+        *version = known.as_ref().map_or(0, |(_, version)| *version);
+        hand_over(known.map(|(value, _)| value), data, size)
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_set_shared_data(key: *const u8, length: usize, value: *const u8, size: usize, version: u32) -> u32 {
+    // SAFETY: as in `bytes`.
+    let (key, value) = unsafe { (text(key, length), bytes(value, size).to_vec()) };
+    proxy(|proxy| {
+        let known = proxy.shared.get(&key).map_or(0, |(_, version)| *version);
+        if version != 0 && version != known {
+            return CAS_MISMATCH;
+        }
+        proxy.shared.insert(key, (value, known + 1));
+        OK
+    })
+}
+
+/// Random enough for tests.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn random_get(data: *mut u8, size: usize) -> u32 {
+    for place in 0..size {
+        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), place);
+        // SAFETY: the filter gives as many places as it says.
+        unsafe { *data.add(place) = random.to_le_bytes()[0] };
+    }
+    OK
 }
 
 /// Tests let time pass by themselves.

@@ -26,6 +26,8 @@ pub struct Proxy {
     pub now: u64,
     /// What the filter left in the filter state of the last request.
     pub state: BTreeMap<String, Vec<u8>>,
+    /// What the workers share: values and their versions.
+    pub shared: BTreeMap<String, (Vec<u8>, u32)>,
     config: Vec<u8>,
     properties: BTreeMap<String, Vec<u8>>,
     request: Headers,
@@ -67,6 +69,9 @@ impl<F: Filter> Vm<F> {
     /// Lets time pass, so that the filter does what it does now and then.
     pub fn tick(&self) {
         on_tick();
+        if let Some(filter) = self.plugins.current() {
+            filter.on_tick();
+        }
     }
 
     /// Sends a request and its response through the filter. Returns the headers of both as the filter left them.
@@ -89,6 +94,7 @@ impl<F: Filter> Vm<F> {
             filter.on_request_headers(number);
             proxy(|proxy| proxy.properties.extend(set(response_properties)));
             filter.on_response_headers(number);
+            filter.on_log(number);
         }
         proxy(|proxy| (std::mem::take(&mut proxy.request), std::mem::take(&mut proxy.response)))
     }

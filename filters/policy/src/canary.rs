@@ -13,10 +13,10 @@ mod user;
 
 pub mod governor;
 
-pub use config::{Caller, Canary, Config, KeySource, Match, Mint, Override, Passport, Rule, SameSite, SourceAddress};
+pub use config::{Caller, Canary, Config, Governor, KeySource, Match, Mint, Override, Passport, Rule, SameSite, SourceAddress};
 pub use decide::{BUCKETS, Decision, Seen, Verdict};
 pub use passport::Subset;
-pub use policy::{Compiled, Policy};
+pub use policy::{Compiled, Governed, Policy};
 pub use request::Input;
 pub use source::Source;
 pub use user::By;

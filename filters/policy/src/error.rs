@@ -11,6 +11,13 @@ pub struct Error {
 }
 
 impl Error {
+    /// Puts the path of the array or object around the value in front; called from the inside outwards.
+    pub(crate) fn inside(mut self, step: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{step}{dot}{}", self.path);
+        self
+    }
+
     pub(crate) fn new(path: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { path: path.into(), expected: expected.into() }
     }

@@ -10,6 +10,13 @@ pub fn of_cluster(cluster: &[u8]) -> Option<&[u8]> {
     (!host.is_empty()).then_some(host)
 }
 
+/// The destination that an outbound cluster is: its host, and how policies name it, by its subset, else by the host's first label.
+pub fn destination_of_cluster(cluster: &[u8]) -> Option<(&[u8], &[u8])> {
+    let host = of_cluster(cluster)?;
+    let subset = cluster.split(|&byte| byte == b'|').nth(2).filter(|subset| !subset.is_empty());
+    Some((host, subset.or_else(|| host.split(|&byte| byte == b'.').next())?))
+}
+
 /// Which entry of the policy each host belongs to, sorted by host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Index(Box<[(Box<str>, usize)]>);

@@ -28,8 +28,12 @@ pub(crate) trait Read: Sized {
     fn read(value: Value) -> Result<Self, Error>;
 }
 
-/// The members of an object, to be taken one by one.
-pub(crate) struct Object(Vec<(String, Value)>);
+/// The members of an object, to be taken one by one, and then none may be left. The first error counts.
+pub(crate) struct Object {
+    members: Vec<(String, Value)>,
+    known: Vec<&'static str>,
+    error: Option<Error>,
+}
 
 pub(crate) fn read<T: Read>(json: &[u8]) -> Result<T, Error> {
     let read = || T::read(Text::new(json)?.document()?);
@@ -38,15 +42,6 @@ pub(crate) fn read<T: Read>(json: &[u8]) -> Result<T, Error> {
 
 pub(crate) fn version(version: u32) -> Result<(), Error> {
     if version == VERSION { Ok(()) } else { Err(Error::new("version", format!("expected {VERSION}, found {version}"))) }
-}
-
-impl Error {
-    /// Puts the path of the array or object around the value in front; called from the inside outwards.
-    fn inside(mut self, step: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{step}{dot}{}", self.path);
-        self
-    }
 }
 
 impl Value {
@@ -65,37 +60,65 @@ impl Value {
 }
 
 impl Object {
-    /// Takes a value for an object with no other members than these.
-    pub fn of(value: Value, known: &[&str]) -> Result<Self, Error> {
+    /// Takes a value for an object.
+    pub fn of(value: Value) -> Result<Self, Error> {
         let Value::Object(members) = value else { return Err(value.mismatch("an object")) };
-        match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            None => Ok(Self(members)),
-            Some((name, _)) => Err(Error::new(name, format!("unknown field `{name}`, expected {}", one_of(known)))),
-        }
+        Ok(Self { members, known: Vec::new(), error: None })
     }
 
     /// A member that may be missing.
-    pub fn optional<T: Read>(&mut self, name: &str) -> Result<Option<T>, Error> {
+    pub fn optional<T: Read>(&mut self, name: &'static str, into: &mut Option<T>) -> &mut Self {
         match self.take(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => T::read(value).map(Some).map_err(|error| error.inside(name)),
+            None | Some(Value::Null) => {}
+            Some(value) => *into = self.keep(name, T::read(value)),
         }
+        self
     }
 
-    /// A member that has a meaning where it is missing.
-    pub fn or<T: Read>(&mut self, name: &str, otherwise: T) -> Result<T, Error> {
-        self.take(name).map_or(Ok(otherwise), |value| T::read(value).map_err(|error| error.inside(name)))
+    /// A member that has a meaning where it is missing: what stands there already.
+    pub fn or<T: Read>(&mut self, name: &'static str, into: &mut T) -> &mut Self {
+        if let Some(value) = self.take(name)
+            && let Some(read) = self.keep(name, T::read(value))
+        {
+            *into = read;
+        }
+        self
     }
 
     /// A member that must be there.
-    pub fn required<T: Read>(&mut self, name: &str) -> Result<T, Error> {
-        let value = self.take(name).ok_or_else(|| Error::new("", format!("missing field `{name}`")))?;
-        T::read(value).map_err(|error| error.inside(name))
+    pub fn required<T: Read>(&mut self, name: &'static str, into: &mut T) -> &mut Self {
+        if !self.members.iter().any(|(known, _)| known == name) {
+            self.fail(Error::new("", format!("missing field `{name}`")));
+        }
+        self.or(name, into)
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
-        let place = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(place).1)
+    /// Nothing is left. A name that is not known is told before all else: it may be a misspelt one of those that are missing.
+    pub fn end(&mut self) -> Result<(), Error> {
+        if let Some((name, _)) = self.members.first() {
+            return Err(Error::new(name, format!("unknown field `{name}`, expected {}", one_of(&self.known))));
+        }
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        let place = self.members.iter().position(|(known, _)| known == name)?;
+        Some(self.members.swap_remove(place).1)
+    }
+
+    fn keep<T>(&mut self, name: &str, read: Result<T, Error>) -> Option<T> {
+        match read {
+            Ok(read) => Some(read),
+            Err(error) => {
+                self.fail(error.inside(name));
+                None
+            }
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.error.get_or_insert(error);
     }
 }
 
@@ -145,8 +168,8 @@ impl<T: Read> Read for Vec<T> {
     fn read(value: Value) -> Result<Self, Error> {
         let Value::Array(elements) = value else { return Err(value.mismatch("an array")) };
         let mut read = Self::with_capacity(elements.len());
-        for (place, element) in elements.into_iter().enumerate() {
-            read.push(T::read(element).map_err(|error| error.inside(&format!("[{place}]")))?);
+        for element in elements {
+            read.push(T::read(element).map_err(|error| error.inside(&format!("[{}]", read.len())))?);
         }
         Ok(read)
     }

@@ -17,7 +17,7 @@ pub mod canary;
 pub mod locality;
 
 pub use error::Error;
-pub use host::of_cluster as host_of_cluster;
+pub use host::{destination_of_cluster, of_cluster as host_of_cluster};
 
 /// The request header with the user's bucket, a decimal number below [`canary::BUCKETS`]; the weighted route of the
 /// service reads it (`weighted_clusters.header_name`).

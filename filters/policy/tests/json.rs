@@ -106,6 +106,7 @@ fn config() -> impl Strategy<Value = canary::Config> {
         stable,
         key,
         train,
+        governor: None,
         deny,
         overrides,
         allow,

@@ -10,6 +10,8 @@ use std::ptr;
 pub enum Level {
     /// Why a request went where it went.
     Debug = 1,
+    /// A canary is held back.
+    Warn = 3,
     /// A configuration that is refused.
     Error = 4,
     /// A panic.
@@ -28,6 +30,7 @@ pub enum Headers {
 
 const OK: u32 = 0;
 const COUNTER: u32 = 0;
+const GAUGE: u32 = 1;
 const PLUGIN_CONFIGURATION: u32 = 7;
 
 #[cfg_attr(target_family = "wasm", link(wasm_import_module = "env"))]
@@ -45,6 +48,16 @@ unsafe extern "C" {
     fn proxy_remove_header_map_value(map: u32, name: *const u8, length: usize) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, length: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_shared_data(key: *const u8, length: usize, value: *mut *mut u8, size: *mut usize, version: *mut u32) -> u32;
+    fn proxy_set_shared_data(key: *const u8, length: usize, value: *const u8, size: usize, version: u32) -> u32;
+}
+
+// Envoy has this of WASI for every module. It is all that is needed of it, so the modules are not built for it: its part of the standard
+// library weighs 14 kB.
+#[cfg_attr(target_family = "wasm", link(wasm_import_module = "wasi_snapshot_preview1"))]
+unsafe extern "C" {
+    fn random_get(bytes: *mut u8, size: usize) -> u32;
 }
 
 /// Memory that Envoy writes an answer to, which the call for it then takes over.
@@ -112,6 +125,14 @@ pub fn now() -> u64 {
     nanoseconds / 1_000_000
 }
 
+/// A number that nobody can guess, if there is one to be had.
+pub fn random() -> Option<u128> {
+    let mut bytes = [0; 16];
+    // SAFETY: as many bytes are written as there are.
+    let status = unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) };
+    (status == OK).then_some(u128::from_le_bytes(bytes))
+}
+
 /// Writes a line to Envoy's log.
 pub fn log(level: Level, line: &str) {
     // SAFETY: the line outlives the call.
@@ -140,10 +161,36 @@ pub(crate) fn tick_every(milliseconds: u32) {
 
 /// Makes a counter of that name in Envoy's stats, or finds it.
 pub(crate) fn define_counter(name: &str) -> Option<u32> {
+    define(COUNTER, name)
+}
+
+fn define(kind: u32, name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: the name outlives the call; Envoy writes a number to the place given.
-    let made = unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &mut id) } == OK;
+    let made = unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut id) } == OK;
     made.then_some(id)
+}
+
+/// Sets a gauge of that name in Envoy's stats. For what changes seldom: it is looked for each time.
+pub fn set_gauge(name: &str, value: u64) {
+    if let Some(id) = define(GAUGE, name) {
+        // SAFETY: no memory is involved.
+        let _ = unsafe { proxy_record_metric(id, value) };
+    }
+}
+
+/// A value that all workers of this Envoy share, with its version.
+pub fn shared(key: &str) -> Option<(Box<[u8]>, u32)> {
+    let mut version = 0;
+    // SAFETY: the key outlives the call; Envoy writes a number to the place given.
+    let value = bytes(|value, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), value, size, &mut version) })?;
+    Some((value, version))
+}
+
+/// Sets it for all, if nobody has since the version was read; whatever it was if that is 0. Whether it is set.
+pub fn share(key: &str, value: &[u8], version: u32) -> bool {
+    // SAFETY: both outlive the call.
+    unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) == OK }
 }
 
 /// Counts.

@@ -8,13 +8,13 @@ mod host;
 mod plugins;
 
 pub use counters::count;
-pub use host::{Headers, Level, header, headers_joined, log, now, number, property, remove_header, set_header, set_state};
+pub use host::{
+    Headers, Level, header, headers_joined, log, now, number, property, random, remove_header, set_gauge, set_header, set_state, share,
+    shared,
+};
 pub use plugins::Plugins;
 
 use std::cell::Cell;
-
-/// How often counters go to Envoy, in milliseconds.
-const TICK: u32 = 500;
 
 thread_local! {
     static DEBUG: Cell<bool> = const { Cell::new(false) };
@@ -24,6 +24,9 @@ thread_local! {
 pub trait Filter: Sized {
     /// What it counts in Envoy's stats.
     const COUNTERS: &'static [&'static str];
+
+    /// How often counters go to Envoy, and [`Filter::on_tick`] is called, in milliseconds.
+    const TICK: u32 = 500;
 
     /// Reads the plugin's configuration.
     ///
@@ -36,6 +39,12 @@ pub trait Filter: Sized {
 
     /// Does its work before a response goes on.
     fn on_response_headers(&self, _request: u32) {}
+
+    /// Does its work when a request has ended, however that went.
+    fn on_log(&self, _request: u32) {}
+
+    /// Does what it does now and then.
+    fn on_tick(&self) {}
 }
 
 /// Makes the module's exports: `filter!(Canary: on_request_headers);`. Envoy calls what is exported, so what a filter does not
@@ -60,6 +69,9 @@ macro_rules! filter {
         #[unsafe(no_mangle)]
         extern "C" fn proxy_on_tick(_plugin: u32) {
             $crate::on_tick();
+            if let Some(filter) = PLUGINS.with($crate::Plugins::current) {
+                $crate::Filter::on_tick(&*filter);
+            }
         }
 
         $($crate::callback!($callback);)+
@@ -79,6 +91,14 @@ macro_rules! callback {
             0
         }
     };
+    (on_log) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_log(request: u32) {
+            if let Some(filter) = PLUGINS.with($crate::Plugins::current) {
+                $crate::Filter::on_log(&*filter, request);
+            }
+        }
+    };
     (on_response_headers) => {
         #[unsafe(no_mangle)]
         extern "C" fn proxy_on_response_headers(request: u32, _count: usize, _is_end: bool) -> u32 {
@@ -94,25 +114,11 @@ macro_rules! callback {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
 
-/// A number that nobody can guess, if there is one to be had.
-pub fn random() -> Option<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(u128::from_le_bytes(bytes))
-}
-
 /// Readies the VM.
 #[doc(hidden)]
 pub fn initialize() {
     #[cfg(target_family = "wasm")]
-    {
-        unsafe extern "C" {
-            fn __wasm_call_ctors();
-        }
-        // SAFETY: Envoy calls this once, before anything else.
-        unsafe { __wasm_call_ctors() };
-        std::panic::set_hook(Box::new(|panic| log(Level::Critical, &panic.to_string())));
-    }
+    std::panic::set_hook(Box::new(|panic| log(Level::Critical, &panic.to_string())));
 }
 
 /// Does what is done now and then.

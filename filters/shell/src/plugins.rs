@@ -38,7 +38,7 @@ impl<F: Filter> Plugins<F> {
         let mut plugins = self.0.borrow_mut();
         plugins.retain(|other| other.name != plugin.name);
         plugins.push(plugin);
-        host::tick_every(crate::TICK);
+        host::tick_every(F::TICK);
         counters::define(F::COUNTERS);
         crate::on_tick();
         true

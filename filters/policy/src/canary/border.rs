@@ -6,7 +6,7 @@ use super::group::Tester;
 use super::passport::{Key, Passport, Subset, TEXT};
 use super::request::{Input, Request};
 use super::user::{By, User, Users, digest};
-use crate::{Error, baggage};
+use crate::{Error, baggage, check};
 
 /// What a proxy does with passports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,21 +20,17 @@ pub(super) struct Border {
 
 impl Border {
     pub fn compile(passport: &config::Passport) -> Result<Self, Error> {
-        let overrides = passport.overrides.iter().enumerate();
-        let overrides = overrides.map(|(place, entry)| Tester::compile(&format!("passport.override[{place}]"), entry));
-        let secrets = passport.secrets.iter().enumerate();
-        let secrets = secrets.map(|(place, text)| Key::parse(|| format!("passport.secrets[{place}]"), text));
-        let overrides = overrides.collect::<Result<Box<[_]>, _>>()?;
-        for (place, tester) in overrides.iter().enumerate() {
-            if Subset::new(tester.subset.as_bytes()).is_none() {
-                return Err(Error::new(format!("passport.override[{place}].subset"), "expected at most 63 characters"));
-            }
-        }
+        let overrides = check::each(&passport.overrides, |entry| {
+            let tester = Tester::compile(entry)?;
+            let fits = Subset::new(tester.subset.as_bytes()).is_some();
+            if fits { Ok(tester) } else { Err(Error::new("subset", "expected at most 63 characters")) }
+        });
+        let secrets = check::each(&passport.secrets, |text| Key::parse(text));
         Ok(Self {
             edge: passport.edge,
-            users: Users::compile("passport", &passport.key)?,
-            overrides,
-            secrets: secrets.collect::<Result<_, _>>()?,
+            users: Users::compile(&passport.key)?,
+            overrides: overrides.map_err(|error| error.inside("override"))?,
+            secrets: secrets.map_err(|error| error.inside("secrets"))?,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::json::{Object, Read, Value};
 use serde::Serialize;
 
 /// The configuration of the canary filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir canary filter"))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
@@ -35,7 +35,7 @@ pub struct Config {
 /// A user's identity on the way through the mesh: a digest with a MAC, the member `weir` of the request's `baggage`
 /// (<https://www.w3.org/TR/baggage/>). A gateway makes it; on later hops it comes before a canary's own `key`, if the apps in
 /// between pass `baggage` on, as OpenTelemetry does. Where they do not, `key` holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Passport {
@@ -54,7 +54,7 @@ pub struct Passport {
 }
 
 /// How users are dealt to the versions of one service. The weights stay in the service's route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Canary {
@@ -77,47 +77,83 @@ pub struct Canary {
     /// Requests that go to a fixed subset whatever the weights, such as testers'. The first that matches counts.
     #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
+    /// Holds a canary back by itself that fails more often, or is slower, than the stable. Without it nothing is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governor: Option<Governor>,
     /// Who may get a canary by weight: requests that a rule matches; all others get the stable. Without it everybody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<Rule>>,
 }
 
+/// What makes the filter compare each canary with the stable, and send the canary's users to the stable while it is worse. It lets some in
+/// again by and by, and all when the canary holds out. It never gives a canary more than the route does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Governor {
+    /// Whether a canary is held back too that is slower, by more than a tenth and a millisecond.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub latency: bool,
+    /// Filled in by the control plane: how many proxies run the filter. At most one good canary in a thousand is ever held back, by any
+    /// of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<u32>,
+}
+
+impl Default for Governor {
+    fn default() -> Self {
+        Self { latency: true, proxies: None }
+    }
+}
+
+impl Read for Governor {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut read = Self::default();
+        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).end()?;
+        Ok(read)
+    }
+}
+
 impl Read for Config {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["version", "routed", "caller", "passport", "canaries"])?;
-        Ok(Self {
-            version: object.required("version")?,
-            routed: object.or("routed", false)?,
-            caller: object.optional("caller")?,
-            passport: object.optional("passport")?,
-            canaries: object.required("canaries")?,
-        })
+        let mut read = Self::default();
+        Object::of(value)?
+            .required("version", &mut read.version)
+            .or("routed", &mut read.routed)
+            .optional("caller", &mut read.caller)
+            .optional("passport", &mut read.passport)
+            .required("canaries", &mut read.canaries)
+            .end()?;
+        Ok(read)
     }
 }
 
 impl Read for Passport {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["key", "override", "edge", "secrets"])?;
-        Ok(Self {
-            key: object.or("key", Vec::new())?,
-            overrides: object.or("override", Vec::new())?,
-            edge: object.or("edge", false)?,
-            secrets: object.or("secrets", Vec::new())?,
-        })
+        let mut read = Self::default();
+        Object::of(value)?
+            .or("key", &mut read.key)
+            .or("override", &mut read.overrides)
+            .or("edge", &mut read.edge)
+            .or("secrets", &mut read.secrets)
+            .end()?;
+        Ok(read)
     }
 }
 
 impl Read for Canary {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["hosts", "stable", "key", "train", "deny", "override", "allow"])?;
-        Ok(Self {
-            hosts: object.required("hosts")?,
-            stable: object.optional("stable")?,
-            key: object.or("key", Vec::new())?,
-            train: object.optional("train")?,
-            deny: object.optional("deny")?,
-            overrides: object.or("override", Vec::new())?,
-            allow: object.optional("allow")?,
-        })
+        let mut read = Self::default();
+        Object::of(value)?
+            .required("hosts", &mut read.hosts)
+            .optional("stable", &mut read.stable)
+            .or("key", &mut read.key)
+            .optional("train", &mut read.train)
+            .optional("deny", &mut read.deny)
+            .or("override", &mut read.overrides)
+            .optional("governor", &mut read.governor)
+            .optional("allow", &mut read.allow)
+            .end()?;
+        Ok(read)
     }
 }

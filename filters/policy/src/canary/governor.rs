@@ -12,6 +12,7 @@
 //! What "not worse" means: which subset a user is dealt to says nothing about how that user is answered. A tester is not dealt but
 //! asks for the canary, so that its answers are not to be fed in.
 
+mod answer;
 mod block;
 mod bytes;
 mod evidence;
@@ -22,6 +23,7 @@ mod state;
 mod tests;
 mod users;
 
+pub use answer::Ended;
 use block::Block;
 use evidence::Evidence;
 pub use failures::{Counts, Tally};

@@ -22,9 +22,11 @@ pub(super) struct Tester {
     pub subset: Box<str>,
 }
 
-/// The requests of a rule, at a proxy of which `source` holds.
+/// The requests of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
+    /// Whether `source` holds at this proxy.
+    is_here: bool,
     conditions: Box<[Condition]>,
     /// How many buckets of users, if not all requests.
     buckets: Option<u16>,
@@ -36,66 +38,70 @@ impl Condition {
         request.with(&self.source, is_wanted).unwrap_or_default()
     }
 
-    fn all(path: &str, header: Option<&Match>, cookie: Option<&Match>, claim: Option<&Match>) -> Result<Vec<Self>, Error> {
-        let condition = |field: &str, wanted: &Match| {
-            let path = format!("{path}.{field}");
-            let name = || format!("{path}.name");
+    fn all(header: Option<&Match>, cookie: Option<&Match>, claim: Option<&Match>) -> Result<Vec<Self>, Error> {
+        let mut conditions = Vec::new();
+        for (field, wanted) in [("header", header), ("cookie", cookie), ("jwtClaim", claim)] {
+            let Some(wanted) = wanted else { continue };
             let source = match field {
-                "header" => Source::header(name, &wanted.name),
-                "cookie" => Source::cookie(name, &wanted.name),
-                _ => Source::claim(name, &wanted.name),
+                "header" => Source::header(&wanted.name),
+                "cookie" => Source::cookie(&wanted.name),
+                _ => Source::claim(&wanted.name),
             };
-            Ok(Self { source: source?, values: values(&path, wanted)? })
-        };
-        let given = [("header", header), ("cookie", cookie), ("jwtClaim", claim)];
-        given.into_iter().filter_map(|(field, wanted)| Some(condition(field, wanted?))).collect()
+            let source = source.map_err(|error| error.inside("name"));
+            let condition = source.and_then(|source| Ok(Self { source, values: values(wanted)? }));
+            conditions.push(condition.map_err(|error| error.inside(field))?);
+        }
+        Ok(conditions)
     }
 }
 
-fn values(path: &str, wanted: &Match) -> Result<Box<[Box<[u8]>]>, Error> {
+fn values(wanted: &Match) -> Result<Box<[Box<[u8]>]>, Error> {
     let values = match (&wanted.exact, &wanted.one_of) {
         (Some(exact), None) => std::slice::from_ref(exact),
         (None, Some(values)) if values.is_empty() => {
-            return Err(Error::new(format!("{path}.oneOf"), "expected at least one value"));
+            return Err(Error::new("oneOf", "expected at least one value"));
         }
         (None, Some(values)) => values.as_slice(),
-        _ => return Err(Error::new(path, "expected exactly one of `exact` and `oneOf`")),
+        _ => return Err(Error::new("", "expected exactly one of `exact` and `oneOf`")),
     };
-    let mut values: Box<[Box<[u8]>]> = values.iter().map(|value| value.as_bytes().into()).collect();
-    values.sort_unstable();
-    Ok(values)
+    // A sort weighs more in the module than the rest of this file.
+    let mut sorted: Vec<Box<[u8]>> = Vec::with_capacity(values.len());
+    for value in values {
+        let place = sorted.partition_point(|known| known.as_ref() < value.as_bytes());
+        sorted.insert(place, value.as_bytes().into());
+    }
+    Ok(sorted.into())
 }
 
 impl Tester {
-    pub fn compile(path: &str, entry: &Override) -> Result<Self, Error> {
-        check::name(|| format!("{path}.subset"), &entry.subset)?;
-        let conditions = Condition::all(path, entry.header.as_ref(), entry.cookie.as_ref(), entry.jwt_claim.as_ref())?;
+    pub fn compile(entry: &Override) -> Result<Self, Error> {
+        check::name(&entry.subset).map_err(|error| error.inside("subset"))?;
+        let conditions = Condition::all(entry.header.as_ref(), entry.cookie.as_ref(), entry.jwt_claim.as_ref())?;
         let Ok([condition]) = <[Condition; 1]>::try_from(conditions) else {
-            return Err(Error::new(path, "expected exactly one of `header`, `cookie` and `jwtClaim`"));
+            return Err(Error::new("", "expected exactly one of `header`, `cookie` and `jwtClaim`"));
         };
         Ok(Self { condition, subset: entry.subset.as_str().into() })
     }
 }
 
 impl Group {
-    /// The group of a rule; none for a caller of which its `source` does not hold.
-    pub fn compile(path: &str, rule: &Rule, caller: Option<&Caller>) -> Result<Option<Self>, Error> {
-        let conditions = Condition::all(path, rule.header.as_ref(), rule.cookie.as_ref(), rule.jwt_claim.as_ref())?;
+    pub fn compile(rule: &Rule, caller: Option<&Caller>) -> Result<Self, Error> {
+        let conditions = Condition::all(rule.header.as_ref(), rule.cookie.as_ref(), rule.jwt_claim.as_ref())?;
         if rule.source.as_ref().is_some_and(|source| source.namespace.is_none() && source.workload.is_none()) {
-            return Err(Error::new(format!("{path}.source"), "expected at least one of `namespace` and `workload`"));
+            return Err(Error::new("source", "expected at least one of `namespace` and `workload`"));
         }
         if conditions.is_empty() && rule.source.is_none() {
-            return Err(Error::new(path, "expected at least one of `header`, `cookie`, `jwtClaim` and `source`"));
+            return Err(Error::new("", "expected at least one of `header`, `cookie`, `jwtClaim` and `source`"));
         }
         let buckets = match rule.percent {
             None => None,
             Some(percent) => match u16::try_from(percent) {
                 Ok(percent @ ..=100) => Some(percent * (BUCKETS / 100)),
-                _ => return Err(Error::new(format!("{path}.percent"), format!("expected at most 100, found {percent}"))),
+                _ => return Err(Error::new("percent", format!("expected at most 100, found {percent}"))),
             },
         };
         let is_here = rule.source.as_ref().is_none_or(|source| caller.is_some_and(|caller| is(caller, source)));
-        Ok(is_here.then(|| Self { conditions: conditions.into(), buckets }))
+        Ok(Self { is_here, conditions: conditions.into(), buckets })
     }
 
     /// Whether a request, of a user if it has one, belongs to it.
@@ -107,7 +113,7 @@ impl Group {
     ) -> bool {
         // Who is in a group says nothing of who is on a canary: hence another seed, the same for all services of a train.
         let is_among = |buckets| digest.is_some_and(|digest| bucket(digest, !seed) < buckets);
-        self.buckets.is_none_or(is_among) && self.conditions.iter().all(|condition| condition.holds(request))
+        self.is_here && self.buckets.is_none_or(is_among) && self.conditions.iter().all(|condition| condition.holds(request))
     }
 }
 

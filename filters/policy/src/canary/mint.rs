@@ -13,16 +13,16 @@ pub struct Mint {
 }
 
 impl Mint {
-    pub(super) fn new(path: &str, mint: &config::Mint) -> Result<Self, Error> {
-        check::token(|| format!("{path}.name"), "cookie", &mint.name)?;
+    pub(super) fn new(mint: &config::Mint) -> Result<Self, Error> {
+        check::token("cookie", &mint.name).map_err(|error| error.inside("name"))?;
         if mint.same_site == SameSite::None && !mint.secure {
-            return Err(Error::new(format!("{path}.secure"), "expected true: with `sameSite: None` browsers take no other"));
+            return Err(Error::new("secure", "expected true: with `sameSite: None` browsers take no other"));
         }
         let mut attributes = String::from("; Path=/");
         if let Some(lifetime) = &mint.lifetime {
             let seconds = seconds(lifetime).ok_or_else(|| {
                 let expected = format!("expected hours, minutes and seconds such as 720h or 1h30m, found {lifetime:?}");
-                Error::new(format!("{path}.lifetime"), expected)
+                Error::new("lifetime", expected)
             })?;
             // Writing to a String cannot fail.
             let _ = write!(attributes, "; Max-Age={seconds}");

@@ -58,10 +58,10 @@ impl Subset {
 
 impl Key {
     /// Reads 64 hexadecimal digits.
-    pub(super) fn parse(path: impl FnOnce() -> String, text: &str) -> Result<Self, Error> {
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let mut halves = [[0; 16]; 2];
         // What stands there is a secret, so it is not repeated.
-        let error = || Error::new(path(), "expected a key of 64 hexadecimal digits");
+        let error = || Error::new("", "expected a key of 64 hexadecimal digits");
         unhex(text.as_bytes(), halves.as_flattened_mut()).filter(|key| key.len() == 32).ok_or_else(error)?;
         let [mac, cipher] = halves;
         Ok(Self { mac, cipher })
@@ -156,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn key(digit: char) -> Key {
-        Key::parse(String::new, &digit.to_string().repeat(64)).unwrap()
+        Key::parse(&digit.to_string().repeat(64)).unwrap()
     }
 
     fn text(key: &Key, passport: &Passport) -> Vec<u8> {
@@ -174,9 +174,9 @@ mod tests {
     #[test]
     fn a_key_is_64_hexadecimal_digits() {
         for (text, good) in [("0f".repeat(32), true), ("0F".repeat(32), true), ("0g".repeat(32), false), ("0f".repeat(31), false)] {
-            assert_eq!(Key::parse(String::new, &text).is_ok(), good, "{text}");
+            assert_eq!(Key::parse(&text).is_ok(), good, "{text}");
         }
-        assert_eq!(Key::parse(|| "here".into(), "").unwrap_err().to_string(), "here: expected a key of 64 hexadecimal digits");
+        assert_eq!(Key::parse("").unwrap_err().to_string(), ": expected a key of 64 hexadecimal digits");
     }
 
     proptest! {

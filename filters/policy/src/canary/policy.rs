@@ -1,7 +1,8 @@
 //! Compiles a canary configuration into what a decision reads.
 
 use super::border::Border;
-use super::config::{Caller, Canary, Config, KeySource, Rule};
+use super::config::{self, Caller, Canary, Config, KeySource, Rule};
+use super::governor::{Governor, Subset, Tolerance};
 use super::group::{Group, Tester};
 use super::mint::Mint;
 use super::source::Source;
@@ -10,7 +11,7 @@ use crate::{Error, check, host, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A validated canary policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     routed: bool,
     pub(super) border: Option<Border>,
@@ -19,7 +20,7 @@ pub struct Policy {
 }
 
 /// The canary of one service, ready to decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Compiled {
     /// The hash of the train, or else of the service: it gives each train an order of users of its own.
     pub(super) seed: u64,
@@ -27,6 +28,27 @@ pub struct Compiled {
     pub(super) deny: Box<[Group]>,
     pub(super) overrides: Box<[Tester]>,
     pub(super) allow: Option<Box<[Group]>>,
+    /// What compares its versions, if anything does.
+    pub governed: Option<Governed>,
+}
+
+/// How the versions of one service are compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Governed {
+    /// The rules.
+    pub governor: Governor,
+    /// Its place among all that are compared.
+    pub place: usize,
+    /// What the service is called in what the workers of an Envoy share.
+    pub name: Box<str>,
+    stable: Box<str>,
+}
+
+impl Governed {
+    /// Which of both a destination is, by its name.
+    pub fn subset(&self, name: &[u8]) -> Subset {
+        if name == self.stable.as_bytes() { Subset::Stable } else { Subset::Canary }
+    }
 }
 
 impl Policy {
@@ -52,6 +74,11 @@ impl Policy {
         self.canaries.first().filter(|_| self.routed && self.canaries.len() == 1)
     }
 
+    /// How the versions of each service are compared, where they are.
+    pub fn governed(&self) -> impl Iterator<Item = &Governed> {
+        self.canaries.iter().filter_map(|canary| canary.governed.as_ref())
+    }
+
     /// The canary of a host, if there is one.
     pub fn for_host(&self, host: &[u8]) -> Option<&Compiled> {
         self.canaries.get(self.hosts.find(host)?)
@@ -63,55 +90,73 @@ impl TryFrom<&Config> for Policy {
 
     fn try_from(config: &Config) -> Result<Self, Error> {
         json::version(config.version)?;
-        let border = config.passport.as_ref().map(Border::compile).transpose()?;
+        let border = match &config.passport {
+            Some(passport) => Some(Border::compile(passport).map_err(|error| error.inside("passport"))?),
+            None => None,
+        };
         let hosts = host::Index::new("canaries", config.canaries.iter().map(|canary| canary.hosts.as_slice()))?;
-        let compile = |(place, canary)| compile(&format!("canaries[{place}]"), canary, config.caller.as_ref());
-        let canaries = config.canaries.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
+        let canaries = check::each(&config.canaries, |canary| compile(canary, config.caller.as_ref()));
+        let mut canaries = canaries.map_err(|error| error.inside("canaries"))?;
+        for (place, governed) in canaries.iter_mut().filter_map(|canary| canary.governed.as_mut()).enumerate() {
+            governed.place = place;
+        }
         Ok(Self { routed: config.routed, border, hosts, canaries })
     }
 }
 
-fn compile(path: &str, canary: &Canary, caller: Option<&Caller>) -> Result<Compiled, Error> {
+fn compile(canary: &Canary, caller: Option<&Caller>) -> Result<Compiled, Error> {
     for (field, value) in [("stable", &canary.stable), ("train", &canary.train)] {
         if let Some(value) = value {
-            check::name(|| format!("{path}.{field}"), value)?;
+            check::name(value).map_err(|error| error.inside(field))?;
         }
     }
-    let overrides = canary.overrides.iter().enumerate();
-    let overrides = overrides.map(|(place, entry)| Tester::compile(&format!("{path}.override[{place}]"), entry));
-    let groups =
-        |field: &str, rules: &Option<Vec<Rule>>| rules.as_ref().map(|rules| groups(&format!("{path}.{field}"), rules, caller)).transpose();
+    let groups = |field: &str, rules: &Option<Vec<Rule>>| match rules {
+        Some(rules) => groups(rules, caller).map(Some).map_err(|error| error.inside(field)),
+        None => Ok(None),
+    };
     let salt = canary.train.as_ref().or(canary.hosts.first()).map_or("", String::as_str);
     Ok(Compiled {
         seed: xxh3_64(salt.as_bytes()),
-        users: Users::compile(path, &canary.key)?,
+        users: Users::compile(&canary.key)?,
         deny: groups("deny", &canary.deny)?.unwrap_or_default(),
-        overrides: overrides.collect::<Result<_, _>>()?,
+        overrides: check::each(&canary.overrides, Tester::compile).map_err(|error| error.inside("override"))?,
         allow: groups("allow", &canary.allow)?,
+        governed: canary.governor.as_ref().and_then(|governor| governed(canary, governor)),
     })
 }
 
-fn groups(path: &str, rules: &[Rule], caller: Option<&Caller>) -> Result<Box<[Group]>, Error> {
+/// How probable it may be that all proxies together ever hold back a canary that is not worse; the control plane, which sums up what they
+/// see, may do so as often again.
+const FALSE_ALARM: f64 = 0.000_5;
+
+/// Nothing can be compared where the stable is not known.
+fn governed(canary: &Canary, config: &config::Governor) -> Option<Governed> {
+    let proxies = config.proxies.unwrap_or(1).clamp(1, 1 << 20).next_power_of_two();
+    let tolerance = if config.latency { Tolerance::DEFAULT } else { Tolerance { slower: f32::INFINITY, ..Tolerance::DEFAULT } };
+    Some(Governed {
+        place: 0,
+        governor: Governor::new(FALSE_ALARM / f64::from(proxies), tolerance),
+        name: canary.hosts.first()?.as_str().into(),
+        stable: canary.stable.as_deref()?.into(),
+    })
+}
+
+fn groups(rules: &[Rule], caller: Option<&Caller>) -> Result<Box<[Group]>, Error> {
     if rules.is_empty() {
-        return Err(Error::new(path, "expected at least one rule"));
+        return Err(Error::new("", "expected at least one rule"));
     }
-    let groups = rules.iter().enumerate().map(|(place, rule)| Group::compile(&format!("{path}[{place}]"), rule, caller));
-    groups.filter_map(Result::transpose).collect()
+    check::each(rules, |rule| Group::compile(rule, caller))
 }
 
 impl Users {
-    pub(super) fn compile(path: &str, keys: &[KeySource]) -> Result<Self, Error> {
-        let mint = match keys.iter().position(|key| matches!(key, KeySource::Mint(_))) {
+    pub(super) fn compile(keys: &[KeySource]) -> Result<Self, Error> {
+        let place = keys.iter().position(|key| matches!(key, KeySource::Mint(_)));
+        let at_mint = |error: Error| error.inside(&format!("key[{}].mint", place.unwrap_or_default()));
+        let mint = match place.and_then(|place| keys.get(place..)) {
             None => None,
-            Some(place) => match keys.get(place..) {
-                Some([KeySource::Mint(mint)]) => Some(Mint::new(&format!("{path}.key[{place}].mint"), mint)?),
-                _ => {
-                    let expected = "expected as the last: whoever comes to it has a user then";
-                    return Err(Error::new(format!("{path}.key[{place}].mint"), expected));
-                }
-            },
+            Some([KeySource::Mint(mint)]) => Some(Mint::new(mint).map_err(at_mint)?),
+            Some(_) => return Err(at_mint(Error::new("", "expected as the last: whoever comes to it has a user then"))),
         };
-        let keys = keys.iter().enumerate().map(|(place, key)| Source::of_key(&format!("{path}.key[{place}]"), key));
-        Ok(Self { keys: keys.collect::<Result<_, _>>()?, mint })
+        Ok(Self { keys: check::each(keys, Source::of_key).map_err(|error| error.inside("key"))?, mint })
     }
 }

@@ -28,38 +28,39 @@ pub enum Source {
 const CLAIMS: &str = "metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload\0";
 
 impl Source {
-    pub(super) fn of_key(path: &str, key: &KeySource) -> Result<Self, Error> {
-        match key {
-            KeySource::Header(name) => Self::header(|| format!("{path}.header"), name),
-            KeySource::Cookie(name) => Self::cookie(|| format!("{path}.cookie"), name),
-            KeySource::Query(name) => Self::query(|| format!("{path}.query"), name),
-            KeySource::JwtClaim(name) => Self::claim(|| format!("{path}.jwtClaim"), name),
-            KeySource::Mint(mint) => Self::cookie(|| format!("{path}.mint.name"), &mint.name),
-            KeySource::SourceAddress(_) => Ok(Self::Address),
-        }
+    pub(super) fn of_key(key: &KeySource) -> Result<Self, Error> {
+        let (field, source) = match key {
+            KeySource::Header(name) => ("header", Self::header(name)),
+            KeySource::Cookie(name) => ("cookie", Self::cookie(name)),
+            KeySource::Query(name) => ("query", Self::query(name)),
+            KeySource::JwtClaim(name) => ("jwtClaim", Self::claim(name)),
+            KeySource::Mint(mint) => ("mint.name", Self::cookie(&mint.name)),
+            KeySource::SourceAddress(_) => return Ok(Self::Address),
+        };
+        source.map_err(|error| error.inside(field))
     }
 
-    pub(super) fn header(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
-        check::token(path, "header", name)?;
+    pub(super) fn header(name: &str) -> Result<Self, Error> {
+        check::token("header", name)?;
         Ok(Self::Header(name.to_ascii_lowercase().into()))
     }
 
-    pub(super) fn cookie(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
-        check::token(path, "cookie", name)?;
+    pub(super) fn cookie(name: &str) -> Result<Self, Error> {
+        check::token("cookie", name)?;
         Ok(Self::Cookie(name.into()))
     }
 
-    fn query(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
+    fn query(name: &str) -> Result<Self, Error> {
         if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"&=#".contains(&byte)) {
-            return Err(Error::new(path(), format!("expected the name of a parameter as it stands in a URL, found {name:?}")));
+            return Err(Error::new("", format!("expected the name of a parameter as it stands in a URL, found {name:?}")));
         }
         Ok(Self::Query(name.into()))
     }
 
-    pub(super) fn claim(path: impl FnOnce() -> String, name: &str) -> Result<Self, Error> {
+    pub(super) fn claim(name: &str) -> Result<Self, Error> {
         if name.split('.').any(str::is_empty) || name.contains('\0') {
             return Err(Error::new(
-                path(),
+                "",
                 format!("expected the name of a claim, with dots between the names of nested ones, found {name:?}"),
             ));
         }

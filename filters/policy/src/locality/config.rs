@@ -5,7 +5,7 @@ use crate::json::{Object, Read, Value};
 use serde::Serialize;
 
 /// The configuration of the locality filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir locality filter"))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
@@ -20,7 +20,7 @@ pub struct Config {
 }
 
 /// A place, as in the Kubernetes labels `topology.kubernetes.io/region` and `/zone`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Locality {
@@ -31,7 +31,7 @@ pub struct Locality {
 }
 
 /// How requests to one service choose their zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Service {
@@ -49,21 +49,28 @@ pub struct Service {
 
 impl Read for Config {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["version", "locality", "services"])?;
-        Ok(Self { version: object.required("version")?, locality: object.optional("locality")?, services: object.required("services")? })
+        let mut read = Self::default();
+        Object::of(value)?
+            .required("version", &mut read.version)
+            .optional("locality", &mut read.locality)
+            .required("services", &mut read.services)
+            .end()?;
+        Ok(read)
     }
 }
 
 impl Read for Locality {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["region", "zone"])?;
-        Ok(Self { region: object.required("region")?, zone: object.required("zone")? })
+        let mut read = Self::default();
+        Object::of(value)?.required("region", &mut read.region).required("zone", &mut read.zone).end()?;
+        Ok(read)
     }
 }
 
 impl Read for Service {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["hosts", "servedBy", "zones"])?;
-        Ok(Self { hosts: object.required("hosts")?, served_by: object.or("servedBy", false)?, zones: object.or("zones", Vec::new())? })
+        let mut read = Self::default();
+        Object::of(value)?.required("hosts", &mut read.hosts).or("servedBy", &mut read.served_by).or("zones", &mut read.zones).end()?;
+        Ok(read)
     }
 }

@@ -1,12 +1,13 @@
 //! What a user's policies mean on one workload: full names, the workload's own place, the order of the zones.
 
-use super::host::{full_name, matches};
+use super::host::{first_label, full_name, matches};
 use super::plugin::{Filter, Plugin};
 use super::priority;
 use super::virtual_service::VirtualService;
 use super::workload::{Locality, Workload};
 use super::{Mesh, ROOT_NAMESPACE};
 use crate::node::Role;
+use crate::object::virtual_service::RouteDestination;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_policy::canary::{KeySource, SourceAddress};
 use weir_policy::{canary, locality};
@@ -86,9 +87,9 @@ impl Policies {
         self.canary(host).is_some_and(|canary| by_passport || !canary.overrides.is_empty())
     }
 
-    /// Whether some requests to a host must not get a canary.
+    /// Whether some requests to a host must not get a canary, or may have to do without one.
     pub fn excludes(&self, host: &str) -> bool {
-        self.canary(host).is_some_and(|canary| canary.deny.is_some() || canary.allow.is_some())
+        self.canary(host).is_some_and(|canary| canary.deny.is_some() || canary.allow.is_some() || canary.governor.is_some())
     }
 
     /// Whether a locality policy holds for a host: its clusters get priorities by locality and zones to choose from.
@@ -125,7 +126,10 @@ impl Policies {
             if role == Role::Sidecar {
                 key = key.into_iter().map(not_minted).collect();
             }
-            let canary = canary::Canary { hosts, train, key, ..canary.clone() };
+            let governor =
+                canary.governor.as_ref().map(|governor| canary::Governor { proxies: Some(proxies(mesh, plugin)), ..governor.clone() });
+            let stable = canary.stable.clone().or_else(|| governor.as_ref().and_then(|_| first(mesh, &hosts)));
+            let canary = canary::Canary { hosts, stable, train, key, governor, ..canary.clone() };
             let of_host = |host: &String| (host.clone(), (plugin.resource_name(), canary.clone()));
             self.canaries.extend(canary.hosts.iter().map(of_host));
             compiled.canaries.push(canary);
@@ -168,6 +172,20 @@ impl Policies {
     }
 }
 
+/// How many proxies run a plugin, by powers of two, so that a pod that comes or goes changes no filter's configuration.
+fn proxies(mesh: &Mesh, plugin: &Plugin) -> u32 {
+    let count = mesh.workloads.iter().filter(|workload| plugin.selects(workload)).count();
+    u32::try_from(count.next_power_of_two()).unwrap_or(u32::MAX)
+}
+
+/// The destination that a route splitting the requests to one of the hosts names first.
+fn first(mesh: &Mesh, hosts: &[String]) -> Option<String> {
+    let concerns = |choice: &RouteDestination| hosts.contains(&choice.destination.host);
+    let routes = mesh.virtual_services.iter().flat_map(|service| &service.http).filter(|route| route.route.len() > 1);
+    let route = routes.into_iter().find(|route| route.route.iter().any(concerns))?;
+    route.route.first().map(|choice| name_of(choice).to_string())
+}
+
 /// By what the DestinationRule of one of the hosts tells requests apart, if one does.
 fn hashed_by(mesh: &Mesh, workload: &Workload, hosts: &[String]) -> Vec<KeySource> {
     let hash = |host: &String| mesh.rule(&workload.namespace, host)?.policy.as_ref()?.load_balancer.as_ref()?.consistent_hash.as_ref();
@@ -176,6 +194,14 @@ fn hashed_by(mesh: &Mesh, workload: &Workload, hosts: &[String]) -> Vec<KeySourc
     let named = hash.http_header_name.clone().map(KeySource::Header);
     let named = named.or(hash.http_cookie.as_ref().map(|cookie| KeySource::Cookie(cookie.name.clone())));
     named.or(hash.http_query_parameter_name.clone().map(KeySource::Query)).or(by_address).into_iter().collect()
+}
+
+/// How policies name a destination: by its subset, else by the first label of its host.
+pub(crate) fn name_of(choice: &RouteDestination) -> &str {
+    match choice.destination.subset.as_str() {
+        "" => first_label(&choice.destination.host),
+        subset => subset,
+    }
 }
 
 /// Cookies are handed out at gateways; behind them they are found.

@@ -51,6 +51,12 @@ fn yes() -> bool {
     true
 }
 
+impl Default for Mint {
+    fn default() -> Self {
+        Self { name: String::new(), lifetime: None, secure: false, http_only: true, same_site: SameSite::default() }
+    }
+}
+
 /// When a browser sends a cookie with a request that another site causes
 /// (<https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis>, `SameSite`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -80,7 +86,7 @@ impl Read for KeySource {
                 "query" => Self::Query(String::read(value)?),
                 "jwtClaim" => Self::JwtClaim(String::read(value)?),
                 "mint" => Self::Mint(Mint::read(value)?),
-                _ => Object::of(value, &[]).map(|_| Self::SourceAddress(SourceAddress {}))?,
+                _ => Object::of(value)?.end().map(|()| Self::SourceAddress(SourceAddress {}))?,
             })
         })
     }
@@ -88,14 +94,15 @@ impl Read for KeySource {
 
 impl Read for Mint {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["name", "lifetime", "secure", "httpOnly", "sameSite"])?;
-        Ok(Self {
-            name: object.required("name")?,
-            lifetime: object.optional("lifetime")?,
-            secure: object.or("secure", false)?,
-            http_only: object.or("httpOnly", true)?,
-            same_site: object.or("sameSite", SameSite::default())?,
-        })
+        let mut read = Self::default();
+        Object::of(value)?
+            .required("name", &mut read.name)
+            .optional("lifetime", &mut read.lifetime)
+            .or("secure", &mut read.secure)
+            .or("httpOnly", &mut read.http_only)
+            .or("sameSite", &mut read.same_site)
+            .end()?;
+        Ok(read)
     }
 }
 

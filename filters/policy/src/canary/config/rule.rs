@@ -5,7 +5,7 @@ use crate::json::{Object, Read, Value};
 use serde::Serialize;
 
 /// A subset for requests with a certain header, cookie or claim: exactly one of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -27,7 +27,7 @@ pub struct Override {
 }
 
 /// Requests for which all that is given holds: at least one of `header`, `cookie`, `jwtClaim` and `source`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -54,7 +54,7 @@ pub struct Rule {
 }
 
 /// A name and the values it may have: exactly one of `exact` and `oneOf`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -73,7 +73,7 @@ pub struct Match {
 }
 
 /// Pods that call, by their namespace, their workload, or both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -91,39 +91,43 @@ pub struct Caller {
 
 impl Read for Override {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["header", "cookie", "jwtClaim", "subset"])?;
-        Ok(Self {
-            header: object.optional("header")?,
-            cookie: object.optional("cookie")?,
-            jwt_claim: object.optional("jwtClaim")?,
-            subset: object.required("subset")?,
-        })
+        let mut read = Self::default();
+        Object::of(value)?
+            .optional("header", &mut read.header)
+            .optional("cookie", &mut read.cookie)
+            .optional("jwtClaim", &mut read.jwt_claim)
+            .required("subset", &mut read.subset)
+            .end()?;
+        Ok(read)
     }
 }
 
 impl Read for Rule {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["header", "cookie", "jwtClaim", "source", "percent"])?;
-        Ok(Self {
-            header: object.optional("header")?,
-            cookie: object.optional("cookie")?,
-            jwt_claim: object.optional("jwtClaim")?,
-            source: object.optional("source")?,
-            percent: object.optional("percent")?,
-        })
+        let mut read = Self::default();
+        Object::of(value)?
+            .optional("header", &mut read.header)
+            .optional("cookie", &mut read.cookie)
+            .optional("jwtClaim", &mut read.jwt_claim)
+            .optional("source", &mut read.source)
+            .optional("percent", &mut read.percent)
+            .end()?;
+        Ok(read)
     }
 }
 
 impl Read for Match {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["name", "exact", "oneOf"])?;
-        Ok(Self { name: object.required("name")?, exact: object.optional("exact")?, one_of: object.optional("oneOf")? })
+        let mut read = Self::default();
+        Object::of(value)?.required("name", &mut read.name).optional("exact", &mut read.exact).optional("oneOf", &mut read.one_of).end()?;
+        Ok(read)
     }
 }
 
 impl Read for Caller {
     fn read(value: Value) -> Result<Self, Error> {
-        let mut object = Object::of(value, &["namespace", "workload"])?;
-        Ok(Self { namespace: object.optional("namespace")?, workload: object.optional("workload")? })
+        let mut read = Self::default();
+        Object::of(value)?.optional("namespace", &mut read.namespace).optional("workload", &mut read.workload).end()?;
+        Ok(read)
     }
 }

@@ -46,7 +46,7 @@ impl<const N: usize> Capital<N> {
         let staked = 0.25 * (1.0 - AT_START) / PACE / (y * y.sqrt().sqrt());
         for ((bet, part), value) in self.bets.iter_mut().zip(division).zip(values) {
             // Beyond this nothing changes; an infinity would be unreadable.
-            *bet = (staked.mul_add(*part, *bet) * value).min(MOST);
+            *bet = ((staked * *part + *bet) * value).min(MOST);
         }
     }
 

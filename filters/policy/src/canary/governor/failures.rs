@@ -121,5 +121,5 @@ fn exact(above_least: u32, canary: u32, failures: u32, stable: u32, least: u32, 
 fn bound(of_canary: u32, failures: u32, share: f64) -> [f64; ODDS.len()] {
     let counted = failures.min(FAILURES);
     let of_canary = (u64::from(of_canary) * u64::from(counted)).checked_div(u64::from(failures)).unwrap_or(0);
-    ODDS.map(|odds| odds.powi(of_canary as i32) / (odds - 1.0).mul_add(share, 1.0).powi(counted as i32))
+    ODDS.map(|odds| odds.powi(of_canary as i32) / ((odds - 1.0) * share + 1.0).powi(counted as i32))
 }

@@ -92,7 +92,7 @@ fn place(few: &[u16], many: &[u16], beyond: impl Fn(u16, u16) -> bool) -> [f64; 
         let halves = count(many) + few.get(..before).map_or(0, count);
         let u = f64::from(halves + 1) / (2 * (many.len() + before + 1)) as f64;
         for (value, (part, power)) in values.iter_mut().zip(SLOW) {
-            *value *= part.mul_add(f64::from(power + 1) * u.powi(power), 1.0 - part);
+            *value *= part * f64::from(power + 1) * u.powi(power) + (1.0 - part);
         }
     }
     values

@@ -11,7 +11,7 @@ mod weights;
 
 use super::lookup::Target;
 use super::{View, any, made_from, matching, retry};
-use crate::mesh::host::first_label;
+use crate::mesh::policy::name_of;
 use crate::mesh::virtual_service::{MESH, VirtualService};
 use crate::object::virtual_service::{Destination, HttpMatch, HttpRoute, RouteDestination};
 use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
@@ -124,14 +124,6 @@ fn named<'a>(view: &View, choices: &'a [RouteDestination]) -> Vec<(&'a str, &'a 
     let excludes = choices.len() > 1 && choices.iter().any(|choice| view.policies.excludes(&choice.destination.host));
     let stable = if excludes { choices.get(weights::stable(view, choices)) } else { None };
     subsets.chain(stable.map(|choice| (STABLE, choice))).collect()
-}
-
-/// How policies name a destination: by its subset, else by the first label of its host.
-fn name_of(choice: &RouteDestination) -> &str {
-    match choice.destination.subset.as_str() {
-        "" => first_label(&choice.destination.host),
-        subset => subset,
-    }
 }
 
 fn way(view: &View, http: &HttpRoute, template: &Route, subset: Option<&str>, choices: &[RouteDestination], port: u16) -> Vec<Route> {

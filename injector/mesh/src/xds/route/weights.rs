@@ -1,6 +1,7 @@
 //! Which cluster a request goes to: one, or several by weight.
 
-use super::{headers, name_of};
+use super::headers;
+use crate::mesh::policy::name_of;
 use crate::object::virtual_service::{Destination, RouteDestination};
 use crate::xds::lookup::{cluster_name, port_number};
 use crate::xds::{View, intervals, uint};

@@ -1,0 +1,242 @@
+//! Compares the versions of the services that have a governor, together with the other workers of this Envoy.
+//!
+//! What is known of a canary is one value in what they share. A worker brings its answers there when the canary has answered, or at a
+//! tick; and takes from there what part of its users the canary may have, so that all hold it back, and configurations come and go.
+
+use crate::{HELD, cluster};
+use std::cell::RefCell;
+use weir_policy::canary::governor::{Answer, EVERYONE, Ended, Governor, Phase, Reason, State, Subset, admits};
+use weir_policy::canary::{self, BUCKETS, Compiled, Policy};
+use weir_policy::{BUCKET_HEADER, STABLE, SUBSET_HEADER, destination_of_cluster};
+use weir_shell::{Headers, Level, count, log, now, number, property, random, set_gauge, set_header, share, shared};
+
+/// So many requests are awaited at once; of more the oldest are forgotten. Envoy numbers them one after the other.
+const MOST_ASKED: usize = 4096;
+/// So many answers are kept until they are brought in; more of the stable are not needed meanwhile.
+const MOST_PENDING: usize = 32;
+/// So often a worker tries to bring its answers in where others do at the same time.
+const ATTEMPTS: u32 = 5;
+
+/// The number of a request and its user's bucket, if that is known.
+type Asked = (u32, Option<u16>);
+
+/// What this worker sees of all services with a governor.
+#[derive(Debug)]
+pub struct Governed {
+    /// Whether there is any.
+    exists: bool,
+    seen: RefCell<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// The requests under way with their users' buckets, if they are known, each at its number's place. Only requests that a weight dealt:
+    /// who asks for a subset, or must not have a canary, is another kind of user.
+    asked: Box<[Option<Asked>]>,
+    /// By their place in the policy.
+    services: Box<[Service]>,
+}
+
+#[derive(Debug, Default)]
+struct Service {
+    canaries: Vec<Known>,
+    /// Answers that were not brought in, the canaries' by their place.
+    pending: Vec<(Option<usize>, Answer)>,
+}
+
+/// A canary that has answered here or in another worker.
+#[derive(Debug)]
+struct Known {
+    name: Box<str>,
+    /// Which part of its users it may have.
+    share: u16,
+}
+
+impl Governed {
+    /// Begins with what the workers know already.
+    pub fn new(policy: &Policy) -> Self {
+        let service = |rules| {
+            let mut service = Service::default();
+            service.learn(rules);
+            service.sync(rules, now());
+            service
+        };
+        let services: Box<[Service]> = policy.governed().map(service).collect();
+        let exists = !services.is_empty();
+        let asked = vec![None; if exists { MOST_ASKED } else { 0 }].into();
+        Self { exists, seen: RefCell::new(Seen { asked, services }) }
+    }
+
+    /// Takes note of a request that goes by its user's bucket, or without one by the weights alone; and sends it to the stable if it would
+    /// get a canary that is held back. The bucket has been set.
+    pub fn ask(&self, canary: &Compiled, request: u32, bucket: Option<u16>) {
+        let Some(rules) = &canary.governed else { return };
+        let mut seen = self.seen.borrow_mut();
+        if let Some(place) = seen.asked.get_mut(place_of(request)) {
+            *place = Some((request, bucket));
+        }
+        let Some(service) = seen.services.get(rules.place).filter(|service| service.holds()) else { return };
+        // Without a user Envoy would draw again whenever a header changes.
+        let bucket = bucket.or_else(draw_bucket);
+        let Some(cluster) = cluster() else { return };
+        let Some((_, name)) = destination_of_cluster(&cluster) else { return };
+        let known = service.canaries.iter().find(|known| known.name.as_bytes() == name);
+        if known.is_some_and(|known| bucket.is_none_or(|bucket| !admits(known.share, bucket))) {
+            set_header(Headers::Request, SUBSET_HEADER, STABLE.as_bytes());
+            count(HELD);
+        }
+    }
+
+    /// Whether an ended request is to be looked at: the bucket of its user, if that is known.
+    pub fn asked(&self, request: u32) -> Option<Option<u16>> {
+        if !self.exists {
+            return None;
+        }
+        let mut seen = self.seen.borrow_mut();
+        let (_, bucket) = seen.asked.get_mut(place_of(request))?.take_if(|(asked, _)| *asked == request)?;
+        Some(bucket)
+    }
+
+    /// Takes in how the request that has ended went.
+    pub fn answered(&self, canary: &Compiled, cluster: &[u8], bucket: Option<u16>) {
+        let Some(rules) = &canary.governed else { return };
+        let Some((_, name)) = destination_of_cluster(cluster) else { return };
+        let subset = rules.subset(name);
+        let mut seen = self.seen.borrow_mut();
+        let Some(service) = seen.services.get_mut(rules.place) else { return };
+        if subset == Subset::Stable && service.pending.len() >= MOST_PENDING {
+            return;
+        }
+        let Some(answer) = ended().answer(subset, bucket) else { return };
+        match subset {
+            Subset::Stable => service.pending.push((None, answer)),
+            Subset::Canary => {
+                let place = service.place(rules, name);
+                service.pending.push((Some(place), answer));
+                service.sync(rules, now());
+            }
+        }
+    }
+
+    /// Brings in what is pending, and learns what the others did.
+    pub fn tick(&self, policy: &Policy) {
+        let mut seen = self.seen.borrow_mut();
+        for rules in policy.governed() {
+            if let Some(service) = seen.services.get_mut(rules.place) {
+                service.learn(rules);
+                service.sync(rules, now());
+            }
+        }
+    }
+}
+
+fn place_of(request: u32) -> usize {
+    request as usize % MOST_ASKED
+}
+
+impl Service {
+    fn holds(&self) -> bool {
+        self.canaries.iter().any(|known| known.share < EVERYONE)
+    }
+
+    /// The place of a canary; one that was not known is made known to all.
+    fn place(&mut self, rules: &canary::Governed, name: &[u8]) -> usize {
+        let find = |canaries: &[Known]| canaries.iter().position(|known| known.name.as_bytes() == name);
+        find(&self.canaries).unwrap_or_else(|| {
+            self.learn(rules);
+            if let Some(place) = find(&self.canaries) {
+                return place;
+            }
+            self.canaries.push(Known { name: String::from_utf8_lossy(name).into(), share: EVERYONE });
+            let names: Vec<&str> = self.canaries.iter().map(|known| known.name.as_ref()).collect();
+            // Of two that come at once one is made known with its next answer.
+            share(&rules.name, names.join("\n").as_bytes(), 0);
+            self.canaries.len() - 1
+        })
+    }
+
+    /// Learns of the canaries that answered in other workers.
+    fn learn(&mut self, rules: &canary::Governed) {
+        let names = shared(&rules.name).map(|(names, _)| names).unwrap_or_default();
+        for name in String::from_utf8_lossy(&names).lines() {
+            if !self.canaries.iter().any(|known| known.name.as_ref() == name) {
+                self.canaries.push(Known { name: name.into(), share: EVERYONE });
+            }
+        }
+    }
+
+    fn sync(&mut self, rules: &canary::Governed, now: u64) {
+        for (place, known) in self.canaries.iter_mut().enumerate() {
+            let concerns = |of: &Option<usize>| of.is_none_or(|of| of == place);
+            let answers: Vec<Answer> = self.pending.iter().filter(|(of, _)| concerns(of)).map(|(_, answer)| *answer).collect();
+            known.sync(rules, &answers, now);
+        }
+        self.pending.clear();
+    }
+}
+
+impl Known {
+    fn sync(&mut self, rules: &canary::Governed, answers: &[Answer], now: u64) {
+        let key = format!("{}\n{}", rules.name, self.name);
+        for _ in 0..ATTEMPTS {
+            let (bytes, version) = shared(&key).unwrap_or_default();
+            let before = State::from_bytes(&bytes);
+            let mut state = before;
+            rules.governor.observe(&mut state, answers, now);
+            let is_set = state == before || share(&key, &state.to_bytes(), version);
+            if is_set {
+                if state.phase() != before.phase() {
+                    self.tell(rules, &before, &state);
+                }
+                self.share = state.share();
+                return;
+            }
+        }
+    }
+
+    /// Tells that the canary may have another part of its users.
+    fn tell(&self, rules: &canary::Governed, before: &State, state: &State) {
+        set_gauge(&format!("weir_canary_share.{}.{}", self.name, rules.name), state.share().into());
+        let what = match state.phase() {
+            Phase::Held { until_ms } => format!("held back until {until_ms} ms{}", why(&rules.governor, before, state)),
+            Phase::Probing { share, .. } => format!("probed with {} of 10000 of its users", share),
+            Phase::Open { .. } => "no longer held back".into(),
+        };
+        log(Level::Warn, &format!("canary {} of {}: {what}", self.name, rules.name));
+    }
+}
+
+fn why(governor: &Governor, before: &State, state: &State) -> String {
+    let of = |subset| {
+        let total = state.total(subset);
+        // Fractions would weigh more here than all else.
+        format!("{} of {} failed, the others took {} us", total.failures, total.requests, (total.mean_ms() * 1_000.0) as u64)
+    };
+    let reason = match state.reason() {
+        Some(Reason::Failures) => "fails more often",
+        Some(Reason::Latency) => "is slower",
+        None => "is worse",
+    };
+    let needed = governor.needed(before) as u64;
+    format!(": it {reason} than the stable: {}; of the stable {}; more than 10^{needed} to 1", of(Subset::Canary), of(Subset::Stable))
+}
+
+fn draw_bucket() -> Option<u16> {
+    let bucket = (random()? as u32 % u32::from(BUCKETS)) as u16;
+    set_header(Headers::Request, BUCKET_HEADER, bucket.to_string().as_bytes());
+    Some(bucket)
+}
+
+fn ended() -> Ended {
+    // Envoy makes up a status of gRPC for every answer.
+    let grpc = || {
+        let kind = property("request\0headers\0content-type")?;
+        if kind.starts_with(b"application/grpc") { number("response\0grpc_status") } else { None }
+    };
+    Ended {
+        status: number("response\0code").unwrap_or(0),
+        flags: number("response\0flags").unwrap_or(0),
+        grpc: grpc(),
+        nanos: number("response\0backend_latency"),
+    }
+}
