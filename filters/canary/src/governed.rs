@@ -3,11 +3,11 @@
 //! What is known of a canary is one value in what they share. A worker brings its answers there when the canary has answered, or at a
 //! tick; and takes from there what part of its users the canary may have, so that all hold it back, and configurations come and go.
 
-use crate::{HELD, cluster};
+use crate::HELD;
 use std::cell::RefCell;
 use weir_policy::canary::governor::{Answer, EVERYONE, Ended, Governor, Phase, Reason, State, Subset, admits};
 use weir_policy::canary::{self, BUCKETS, Compiled, Policy};
-use weir_policy::{BUCKET_HEADER, STABLE, SUBSET_HEADER, destination_of_cluster};
+use weir_policy::{STABLE, SUBSET_HEADER, WITHOUT, destination_of_cluster};
 use weir_shell::{Headers, Level, count, log, now, number, property, random, set_gauge, set_header, share, shared};
 
 /// So many requests are awaited at once; of more the oldest are forgotten. Envoy numbers them one after the other.
@@ -67,8 +67,8 @@ impl Governed {
         Self { exists, seen: RefCell::new(Seen { asked, services }) }
     }
 
-    /// Takes note of a request that goes by its user's bucket, or without one by the weights alone; and sends it to the stable if it would
-    /// get a canary that is held back. The bucket has been set.
+    /// Takes note of a request that goes by its user's bucket, or without one by the weights alone; and asks for a route without the canary
+    /// that the user may not have.
     pub fn ask(&self, canary: &Compiled, request: u32, bucket: Option<u16>) {
         let Some(rules) = &canary.governed else { return };
         let mut seen = self.seen.borrow_mut();
@@ -76,15 +76,15 @@ impl Governed {
             *place = Some((request, bucket));
         }
         let Some(service) = seen.services.get(rules.place).filter(|service| service.holds()) else { return };
-        // Without a user Envoy would draw again whenever a header changes.
-        let bucket = bucket.or_else(draw_bucket);
-        let Some(cluster) = cluster() else { return };
-        let Some((_, name)) = destination_of_cluster(&cluster) else { return };
-        let known = service.canaries.iter().find(|known| known.name.as_bytes() == name);
-        if known.is_some_and(|known| bucket.is_none_or(|bucket| !admits(known.share, bucket))) {
-            set_header(Headers::Request, SUBSET_HEADER, STABLE.as_bytes());
-            count(HELD);
+        // Without a user it is a part of the requests that may have the canary.
+        let Some(bucket) = bucket.or_else(draw_bucket) else { return };
+        let mut kept_from = service.canaries.iter().filter(|known| !admits(known.share, bucket));
+        match (kept_from.next(), kept_from.next()) {
+            (None, _) => return,
+            (Some(one), None) => set_header(Headers::Request, SUBSET_HEADER, [WITHOUT, &one.name].concat().as_bytes()),
+            (Some(_), Some(_)) => set_header(Headers::Request, SUBSET_HEADER, STABLE.as_bytes()),
         }
+        count(HELD);
     }
 
     /// Whether an ended request is to be looked at: the bucket of its user, if that is known.
@@ -222,9 +222,7 @@ fn why(governor: &Governor, before: &State, state: &State) -> String {
 }
 
 fn draw_bucket() -> Option<u16> {
-    let bucket = (random()? as u32 % u32::from(BUCKETS)) as u16;
-    set_header(Headers::Request, BUCKET_HEADER, bucket.to_string().as_bytes());
-    Some(bucket)
+    Some((random()? as u32 % u32::from(BUCKETS)) as u16)
 }
 
 fn ended() -> Ended {

@@ -18,7 +18,7 @@ const OVERRIDE: &str = "weir_canary_override";
 /// The request is denied, or not allowed, a canary.
 const STABLE_ONLY: &str = "weir_canary_stable_only";
 const MINTED: &str = "weir_canary_minted";
-/// Who would have got a canary that is held back, and got the stable.
+/// Who may not have a canary that is held back.
 const HELD: &str = "weir_canary_held";
 const NO_KEY: &str = "weir_canary_no_key";
 /// The route leads to no service with a canary.

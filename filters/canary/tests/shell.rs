@@ -191,3 +191,113 @@ fn plugins_of_one_vm_keep_to_their_own_configurations() {
     assert!(vm.configure(&by("x-third")), "a plugin's new configuration takes its last one's place");
     assert_eq!((has_bucket("second", "x-second"), has_bucket("second", "x-third"), has_bucket("first", "x-first")), (false, true, true));
 }
+
+const GOVERNED: &str = r#"{"version":1,"routed":true,"canaries":[{"hosts":["reviews"],"stable":"v1","train":"autumn","key":[{"header":"x-user-id"}],
+    "override":[{"header":{"name":"x-tester","exact":"yes"},"subset":"v2"}],"governor":{}}]}"#;
+const STABLE: &[u8] = b"outbound|9080|v1|reviews";
+const CANARY: &[u8] = b"outbound|9080|v2|reviews";
+
+/// A request of a user that ends with this status from this cluster; the headers that the filter added.
+fn answered(vm: &Vm<Canary>, user: &str, cluster: &[u8], status: u64) -> Vec<(String, String)> {
+    let request: &[(&str, &[u8])] = &[("x-user-id", user.as_bytes())];
+    let (sent, _) = vm.exchange(
+        request,
+        &[("xds.cluster_name", cluster)],
+        &[("response.code", &status.to_le_bytes()), ("response.backend_latency", &5_000_000_u64.to_le_bytes())],
+    );
+    sent.into_iter().skip(1).map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned())).collect()
+}
+
+/// Of so many users one in ten gets the canary, whose answers have this status.
+fn traffic(vm: &Vm<Canary>, users: std::ops::Range<u32>, status: u64) {
+    for user in users {
+        let (cluster, status) = if user % 10 == 0 { (CANARY, status) } else { (STABLE, 200) };
+        answered(vm, &format!("user-{user}"), cluster, status);
+        proxy(|proxy| proxy.now += 10);
+    }
+}
+
+fn is_held(vm: &Vm<Canary>) -> bool {
+    answered(vm, "ann", CANARY, 200).contains(&("x-weir-subset".into(), "!v2".into()))
+}
+
+#[test]
+fn a_canary_that_fails_is_held_back_and_comes_back_when_it_is_well() {
+    let vm = Vm::start(GOVERNED).unwrap();
+    traffic(&vm, 0..5_000, 200);
+    assert!(!is_held(&vm));
+    traffic(&vm, 5_000..6_000, 503);
+    assert!(is_held(&vm));
+    let log = proxy(|proxy| std::mem::take(&mut proxy.log));
+    assert!(
+        matches!(log.as_slice(), [line] if line.starts_with("canary v2 of reviews: held back") && line.contains("fails more often")),
+        "{log:?}"
+    );
+    assert_eq!(count_of(&vm, "weir_canary_share.v2.reviews"), 0);
+    assert!(count_of(&vm, "weir_canary_held") > 0);
+
+    // Its configuration may change, and another worker begin, meanwhile.
+    assert!(vm.configure(GOVERNED));
+    assert!(is_held(&vm));
+    assert!(is_held(&Vm::start(GOVERNED).unwrap()));
+
+    // Held users are asked of the stable; who is let in again is answered well.
+    for user in 6_000..60_000 {
+        let name = format!("user-{user}");
+        let cluster = if user % 10 == 0 { CANARY } else { STABLE };
+        answered(&vm, &name, cluster, 200);
+        proxy(|proxy| proxy.now += 10);
+        vm.tick();
+        if !is_held(&vm) {
+            break;
+        }
+    }
+    assert!(!is_held(&vm));
+    let log = proxy(|proxy| std::mem::take(&mut proxy.log));
+    assert!(
+        log.iter().any(|line| line.contains("probed")) && log.last().is_some_and(|line| line.ends_with("no longer held back")),
+        "{log:?}"
+    );
+    assert_eq!(count_of(&vm, "weir_canary_share.v2.reviews"), 10_000);
+}
+
+#[test]
+fn a_canary_that_is_slow_is_held_back() {
+    let vm = Vm::start(GOVERNED).unwrap();
+    for user in 0..2_000_u64 {
+        let (cluster, millis) = if user % 10 == 0 { (CANARY, 30) } else { (STABLE, 5 + user % 7) };
+        vm.exchange(
+            &[("x-user-id", format!("user-{user}").as_bytes())],
+            &[("xds.cluster_name", cluster)],
+            &[("response.code", &200_u64.to_le_bytes()), ("response.backend_latency", &(millis * 1_000_000).to_le_bytes())],
+        );
+        proxy(|proxy| proxy.now += 10);
+    }
+    assert!(is_held(&vm));
+    assert!(proxy(|proxy| proxy.log[0].contains("is slower than the stable")));
+}
+
+#[test]
+fn testers_and_who_is_not_dealt_say_nothing_of_a_canary() {
+    let vm = Vm::start(GOVERNED).unwrap();
+    for _ in 0..1_000 {
+        vm.exchange(
+            &[("x-user-id", b"ann"), ("x-tester", b"yes")],
+            &[("xds.cluster_name", CANARY)],
+            &[("response.code", &503_u64.to_le_bytes())],
+        );
+        answered(&vm, "bob", STABLE, 200);
+    }
+    assert!(!is_held(&vm));
+}
+
+#[test]
+fn workers_hold_a_canary_back_together() {
+    let workers = [Vm::start(GOVERNED).unwrap(), Vm::start(GOVERNED).unwrap()];
+    for user in 0..2_000_u32 {
+        let (cluster, status) = if user % 10 == 0 { (CANARY, 500) } else { (STABLE, 200) };
+        answered(&workers[(user / 10 % 2) as usize], &format!("user-{user}"), cluster, status);
+    }
+    workers.iter().for_each(Vm::tick);
+    assert!(workers.iter().all(is_held));
+}

@@ -26,6 +26,8 @@ pub const BUCKET_HEADER: &str = "x-weir-bucket";
 pub const SUBSET_HEADER: &str = "x-weir-subset";
 /// The value of [`SUBSET_HEADER`] for whatever subset is the stable; no subset or host begins so.
 pub const STABLE: &str = ".stable";
+/// In front of a subset's name, as a value of [`SUBSET_HEADER`]: by the weights, with the stable in that subset's place.
+pub const WITHOUT: &str = "!";
 /// What a filter leaves for Envoy's own header formatter: a `set-cookie` for the answer. Its place is the request's filter state, under
 /// this name with `wasm.` in front.
 pub const COOKIE_STATE: &str = "weir_set_cookie";

@@ -146,3 +146,18 @@ fn a_workload_is_called_as_its_deployment() {
         assert_eq!(mesh.workload("shop", "p").unwrap().owner, expected, "{object}");
     }
 }
+
+#[test]
+fn a_canary_that_may_be_held_back_has_routes_without_it() {
+    let mesh = mesh(&[plugin("c", "canaries: [{hosts: [a], key: [{cookie: user}], governor: {}}]")]);
+    let told = sidecar(&mesh, "shop/caller");
+    let routes = told.routes("80", "a.shop.svc.cluster.local:80");
+    let expected = [
+        "/* x-weir-subset=.stable -> 80|v1|a.shop",
+        "/* x-weir-subset=!v2 -> 80|v1|a.shop=1000 80|v1|a.shop=9000",
+        "/* -> 80|v2|a.shop=1000 80|v1|a.shop=9000",
+    ];
+    assert_eq!(lines(&routes), expected);
+    let sent = &config(&told, "shop.c")["canaries"][0];
+    assert_eq!((&sent["stable"], &sent["governor"]), (&json!("v1"), &json!({"proxies": 2})), "the destination listed first, for two pods");
+}

@@ -1,5 +1,7 @@
 //! What an instance plays, and which part of it answers a request.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use hyper::body::Incoming;
 use hyper::header::HeaderName;
 use hyper::{Request, Response, StatusCode};
@@ -27,6 +29,8 @@ pub enum Role {
     Colour {
         /// The name of the colour.
         colour: String,
+        /// So many of a hundred answers are failures.
+        errors: u32,
     },
     /// Bookinfo's page.
     Productpage(Hosts),
@@ -69,12 +73,20 @@ pub struct App {
     role: Role,
     identity: Identity,
     client: Client,
+    /// How many colours were asked for.
+    answers: AtomicU32,
+}
+
+/// Whether the next answer is a failure, so that `percent` of them are, evenly spread.
+fn fails(answers: &AtomicU32, percent: u32) -> bool {
+    let before = answers.fetch_add(1, Ordering::Relaxed) % 100;
+    (before + 1) * percent / 100 > before * percent / 100
 }
 
 impl App {
     /// An instance that plays `role` as `identity`.
     pub fn new(role: Role, identity: Identity) -> App {
-        App { role, identity, client: Client::new(None) }
+        App { role, identity, client: Client::new(None), answers: AtomicU32::new(0) }
     }
 
     /// Answers a request that arrived on `port`.
@@ -86,7 +98,7 @@ impl App {
         match &self.role {
             Role::Product { order_history, drop } => product::answer(&request, identity, client, order_history, drop.as_ref()).await,
             Role::OrderHistory => answer::json(StatusCode::OK, &product::with(identity, json!({"orders": ["tea", "rope", "ink"]}))),
-            Role::Colour { colour } => colour::answer(&request, identity, colour),
+            Role::Colour { colour, errors } => colour::answer(&request, identity, colour, fails(&self.answers, *errors)),
             Role::Productpage(hosts) => bookinfo::productpage::answer(request, client, hosts).await,
             Role::Details => bookinfo::details::answer(&request),
             Role::Reviews(hosts) => bookinfo::reviews::answer(&request, identity, client, hosts).await,

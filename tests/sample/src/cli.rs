@@ -54,6 +54,9 @@ pub enum Command {
         /// The colour's name, as CSS has it
         #[arg(long, default_value = "blue")]
         colour: String,
+        /// So many of a hundred answers are failures, of status 500
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+        errors: u32,
     },
     /// Bookinfo's page (DETAILS_HOSTNAME, REVIEWS_HOSTNAME, RATINGS_HOSTNAME and ..._SERVICE_PORT say whom it asks)
     Productpage {
@@ -134,7 +137,7 @@ impl Command {
         match self {
             Command::Product { listen, order_history, drop } => play(Role::Product { order_history, drop }, listen).await,
             Command::OrderHistory { listen } => play(Role::OrderHistory, listen).await,
-            Command::Colour { listen, colour } => play(Role::Colour { colour }, listen).await,
+            Command::Colour { listen, colour, errors } => play(Role::Colour { colour, errors }, listen).await,
             Command::Productpage { listen } => play(Role::Productpage(Hosts::from_env()), listen).await,
             Command::Details { listen } => play(Role::Details, listen).await,
             Command::Reviews { listen } => play(Role::Reviews(Hosts::from_env()), listen).await,

@@ -10,9 +10,11 @@ use crate::identity::Identity;
 use crate::product::with;
 
 /// `/colour` answers with the colour, in the header `x-colour` too; `/` with the page that asks for it many times.
-pub fn answer(request: &Request<Incoming>, identity: &Identity, colour: &str) -> Response<Body> {
+/// If it `fails`, the colour is a failure.
+pub fn answer(request: &Request<Incoming>, identity: &Identity, colour: &str, fails: bool) -> Response<Body> {
     match request.uri().path() {
         "/" => answer::html(include_str!("colour.html")),
+        "/colour" if fails => answer::text(StatusCode::INTERNAL_SERVER_ERROR, "no colour\n"),
         "/colour" => {
             let mut response = answer::json(StatusCode::OK, &with(identity, json!({"colour": colour})));
             if let Ok(value) = HeaderValue::from_str(colour) {

@@ -87,9 +87,14 @@ impl Policies {
         self.canary(host).is_some_and(|canary| by_passport || !canary.overrides.is_empty())
     }
 
-    /// Whether some requests to a host must not get a canary, or may have to do without one.
+    /// Whether some requests to a host must not get a canary.
     pub fn excludes(&self, host: &str) -> bool {
         self.canary(host).is_some_and(|canary| canary.deny.is_some() || canary.allow.is_some() || canary.governor.is_some())
+    }
+
+    /// Whether a canary of a host may be held back.
+    pub fn governs(&self, host: &str) -> bool {
+        self.canary(host).is_some_and(|canary| canary.governor.is_some())
     }
 
     /// Whether a locality policy holds for a host: its clusters get priorities by locality and zones to choose from.

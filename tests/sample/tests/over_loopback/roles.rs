@@ -53,7 +53,7 @@ async fn product_answers_502_with_the_reason_if_order_history_fails() {
 
 #[tokio::test]
 async fn colour_answers_with_its_colour_and_with_the_page() {
-    let colour = start(Role::Colour { colour: "green".into() }, identity("colour-1", "canary", "c")).await;
+    let colour = start(Role::Colour { colour: "green".into(), errors: 0 }, identity("colour-1", "canary", "c")).await;
 
     let answer = get(&url(&colour, "/colour"), &[]).await;
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What becomes of a request that is sent on: cluster, timeout, rewrite, mirrors, hashing.
 
-use super::weights::{cluster_of, clusters};
+use super::weights::cluster_of;
 use super::{fraction, headers};
 use crate::object::virtual_service::{Destination, HttpRoute, Percent, RouteDestination};
 use crate::xds::lookup::Target;
@@ -8,13 +8,20 @@ use crate::xds::{View, duration};
 use envoy_types::pb::envoy::config::core::v3::{Metadata, RuntimeFractionalPercent};
 use envoy_types::pb::envoy::config::route::v3::RouteAction;
 use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::{self, PolicySpecifier};
-use envoy_types::pb::envoy::config::route::v3::route_action::{HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy};
+use envoy_types::pb::envoy::config::route::v3::route_action::{ClusterSpecifier, HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy};
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatchAndSubstitute, RegexMatcher};
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value, value};
 use std::time::Duration;
 
-/// The action of a route for some of its destinations; `targets` are those of them that exist.
-pub(super) fn build(view: &View, http: &HttpRoute, choices: &[RouteDestination], targets: &[Target], port: u16) -> RouteAction {
+/// The action of a route for some of its destinations, by these clusters; `targets` are those of them that exist.
+pub(super) fn build(
+    view: &View,
+    http: &HttpRoute,
+    choices: &[RouteDestination],
+    clusters: ClusterSpecifier,
+    targets: &[Target],
+    port: u16,
+) -> RouteAction {
     let rewrite = http.rewrite.clone().unwrap_or_default();
     let regex_rewrite = rewrite.uri_regex_rewrite.map(|rewrite| RegexMatchAndSubstitute {
         pattern: Some(RegexMatcher { regex: rewrite.pattern, ..Default::default() }),
@@ -31,7 +38,7 @@ pub(super) fn build(view: &View, http: &HttpRoute, choices: &[RouteDestination],
     };
     let zones = targets.iter().any(|target| view.policies.has_locality(&target.service.host));
     RouteAction {
-        cluster_specifier: Some(clusters(view, choices, port)),
+        cluster_specifier: Some(clusters),
         // Zero is Envoy's "none": Istio has no timeout unless the route asks for one.
         timeout: duration(http.timeout.map_or(Duration::ZERO, |timeout| timeout.0)),
         // Envoy takes one of the two; Istio prefers the regular expression.

@@ -11,7 +11,7 @@ mod weights;
 
 use super::lookup::Target;
 use super::{View, any, made_from, matching, retry};
-use crate::mesh::policy::name_of;
+use crate::mesh::policy::{Policies, name_of};
 use crate::mesh::virtual_service::{MESH, VirtualService};
 use crate::object::virtual_service::{Destination, HttpMatch, HttpRoute, RouteDestination};
 use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
@@ -19,8 +19,9 @@ use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendA
 use envoy_types::pb::envoy::config::route::v3::{FilterConfig, Route, RouteMatch, route};
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
 use envoy_types::pb::google::protobuf::Any;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use weir_policy::{COOKIE_STATE, STABLE, SUBSET_HEADER};
+use weir_policy::{COOKIE_STATE, STABLE, SUBSET_HEADER, WITHOUT};
 
 /// The Envoy routes of one match. They belong together, in this order.
 pub(crate) struct Group {
@@ -94,9 +95,8 @@ fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_ma
     if let Some(response) = &http.direct_response {
         return vec![Route { action: Some(route::Action::DirectResponse(direct::response(response))), ..template }];
     }
-    let named = named(view, &http.route);
-    let ways = named.into_iter().map(|(name, choice)| (Some(name), std::slice::from_ref(choice)));
-    ways.chain([(None, http.route.as_slice())]).flat_map(|(subset, choices)| way(view, http, &template, subset, choices, port)).collect()
+    let ways = ways(view, &http.route);
+    ways.iter().flat_map(|way| routes(view, http, &template, way, port)).collect()
 }
 
 /// Runs the canary filters that have a policy for a destination.
@@ -116,30 +116,53 @@ fn minted_cookie(view: &View, http: &HttpRoute) -> Option<HeaderValueOption> {
     })
 }
 
-/// The destinations that the filter can name, each with its name: all of the route where there are overrides, those of weight 0 too; and
-/// the stable where some requests must not get a canary.
-fn named<'a>(view: &View, choices: &'a [RouteDestination]) -> Vec<(&'a str, &'a RouteDestination)> {
-    let is_nameable = |choice: &&RouteDestination| view.policies.names_subsets(&choice.destination.host);
-    let subsets = choices.iter().filter(is_nameable).map(|choice| (name_of(choice), choice));
-    let excludes = choices.len() > 1 && choices.iter().any(|choice| view.policies.excludes(&choice.destination.host));
-    let stable = if excludes { choices.get(weights::stable(view, choices)) } else { None };
-    subsets.chain(stable.map(|choice| (STABLE, choice))).collect()
+/// One of the ways that the requests of a match can go.
+struct Way<'a> {
+    /// What the filter names it, if it does.
+    name: Option<Cow<'a, str>>,
+    /// Its destinations.
+    choices: &'a [RouteDestination],
+    /// The place of the one whose share the stable has.
+    without: Option<usize>,
 }
 
-fn way(view: &View, http: &HttpRoute, template: &Route, subset: Option<&str>, choices: &[RouteDestination], port: u16) -> Vec<Route> {
-    let targets: Vec<Target> = choices.iter().filter_map(|choice| view.find(&choice.destination, port)).collect();
+/// The ways that the filter can name, then the one by weight. It can name all destinations where there are overrides, those of weight 0 too;
+/// the stable where some requests must not get a canary; and the weights without a canary that is held back.
+fn ways<'a>(view: &View, choices: &'a [RouteDestination]) -> Vec<Way<'a>> {
+    let by_weight = Way { name: None, choices, without: None };
+    let any = |asked: fn(&Policies, &str) -> bool| choices.iter().any(|choice| asked(&view.policies, &choice.destination.host));
+    let to =
+        |name: &'a str, choice: &'a RouteDestination| Way { name: Some(name.into()), choices: std::slice::from_ref(choice), without: None };
+    let is_nameable = |choice: &&RouteDestination| view.policies.names_subsets(&choice.destination.host);
+    let mut ways: Vec<Way> = choices.iter().filter(is_nameable).map(|choice| to(name_of(choice), choice)).collect();
+    let place = weights::stable(view, choices);
+    if choices.len() > 1 && any(Policies::excludes) {
+        ways.extend(choices.get(place).map(|choice| to(STABLE, choice)));
+    }
+    if any(Policies::governs) {
+        let canaries = choices.iter().enumerate().filter(|(canary, _)| *canary != place);
+        let without = |name: &str| Some(format!("{WITHOUT}{name}").into());
+        ways.extend(canaries.map(|(canary, choice)| Way { name: without(name_of(choice)), choices, without: Some(canary) }));
+    }
+    ways.push(by_weight);
+    ways
+}
+
+fn routes(view: &View, http: &HttpRoute, template: &Route, way: &Way, port: u16) -> Vec<Route> {
+    let targets: Vec<Target> = way.choices.iter().filter_map(|choice| view.find(&choice.destination, port)).collect();
     let repeatable: &[bool] = if retry::by_default(http.retries.as_ref()) { &[true, false] } else { &[false] };
     let mut base = template.clone();
-    if let [only] = choices
+    if let [only] = way.choices
         && let Some(operations) = &only.headers
     {
         headers::extend(&mut base, operations);
     }
-    let action = action::build(view, http, choices, &targets, port);
+    let clusters = weights::clusters(view, way.choices, way.without, port);
+    let action = action::build(view, http, way.choices, clusters, &targets, port);
     let variant = |repeatable: &bool| {
         let mut route = base.clone();
         if let Some(matched) = &mut route.r#match {
-            matched.headers.extend(subset.map(|subset| matching::exact_header(SUBSET_HEADER, subset)));
+            matched.headers.extend(way.name.as_ref().map(|name| matching::exact_header(SUBSET_HEADER, name)));
             matched.headers.extend(repeatable.then(|| matching::regex_header(":method", "GET|HEAD")));
         }
         let mut action = action.clone();

@@ -16,15 +16,18 @@ pub(super) fn cluster_of(view: &View, destination: &Destination, port: u16) -> S
     cluster_name(port_number(view.mesh, destination, port), &destination.subset, &destination.host)
 }
 
-/// One destination, whatever its weight; or several by weight, whose intervals hold still for the users' buckets.
-pub(super) fn clusters(view: &View, choices: &[RouteDestination], port: u16) -> ClusterSpecifier {
+/// One destination, whatever its weight; or several by weight, whose intervals hold still for the users' buckets. The stable has the interval
+/// of the one `without` which the requests go.
+pub(super) fn clusters(view: &View, choices: &[RouteDestination], without: Option<usize>, port: u16) -> ClusterSpecifier {
     if let [only] = choices {
         return ClusterSpecifier::Cluster(cluster_of(view, &only.destination, port));
     }
     let names: Vec<&str> = choices.iter().map(name_of).collect();
     let weights: Vec<f64> = choices.iter().map(|choice| choice.weight.unwrap_or_default()).collect();
-    let pieces = intervals::lay_out(&names, &weights, stable(view, choices));
-    let weighted = pieces.iter().filter_map(|(index, buckets)| Some(piece(view, choices.get(*index)?, *buckets, port)));
+    let stable = stable(view, choices);
+    let pieces = intervals::lay_out(&names, &weights, stable);
+    let choice = |index: usize| choices.get(if without == Some(index) { stable } else { index });
+    let weighted = pieces.iter().filter_map(|(index, buckets)| Some(piece(view, choice(*index)?, *buckets, port)));
     ClusterSpecifier::WeightedClusters(WeightedCluster {
         clusters: weighted.collect(),
         random_value_specifier: Some(RandomValueSpecifier::HeaderName(BUCKET_HEADER.into())),
