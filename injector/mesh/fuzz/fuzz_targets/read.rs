@@ -4,7 +4,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use std::collections::BTreeMap;
 use weir_mesh::mesh::{self, Options};
 use weir_mesh::node::{Node, Role};
 use weir_mesh::object::{self, Objects, SourceFile};
