@@ -10,7 +10,7 @@ CLUSTER := target/cluster
 # When `make demo` ends: so long after its start, at the earliest with its last figure; without it at Ctrl-C.
 FOR ?=
 
-.PHONY: build demo test lint bench envoy needs cluster cluster-down cluster-needs
+.PHONY: build demo test policy-test lint bench envoy needs cluster cluster-down cluster-needs
 
 build: needs wasm envoy
 	cargo build -p weir -p weir-sample -p weir-cluster -p weir-tests
@@ -21,7 +21,14 @@ demo: build wasm-test
 test: build wasm-test cluster-needs
 	programs=$$(target/debug/cluster programs) && export HELM=$$programs/helm; \
 		cargo test --workspace --exclude weir-tests --features weir-policy/schema,weir-mesh/schema
+	@$(MAKE) --no-print-directory policy-test
 	cargo test -p weir-tests -- --test-threads=1
+
+# What the filters decide, as Wasm: with WASI, so that the same tests run.
+policy-test: export CARGO_TARGET_WASM32_WASIP1_RUNNER = node --no-warnings $(CURDIR)/filters/policy/tests/wasi.mjs
+policy-test:
+	@command -v node >/dev/null || { test -z "$$CI" && echo "SKIPPED: weir-policy's tests as Wasm: there is no node" >&2; }
+	@! command -v node >/dev/null || { $(call add-target,wasm32-wasip1) && cargo test -p weir-policy --target wasm32-wasip1; }
 
 # Natively, as Wasm, and the fuzz targets, without libFuzzer.
 lint: wasm-target

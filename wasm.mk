@@ -4,7 +4,8 @@ MODULES := canary locality noop
 MODULES_DIR := target/modules
 MODULE_LIMIT := 130000
 
-WASM_CARGO := cargo build --profile wasm --target wasm32-unknown-unknown
+WASM_TARGET := wasm32-unknown-unknown
+WASM_CARGO := cargo build --profile wasm --target $(WASM_TARGET)
 WASM_OPT = $(shell command -v wasm-opt || ls .tools/node_modules/.bin/wasm-opt 2>/dev/null)
 # Exactly the features that both rustc emits and Envoy's V8 accepts; --all-features makes a module that Envoy refuses.
 WASM_OPT_FLAGS := -Oz --enable-bulk-memory --enable-sign-ext --enable-mutable-globals --enable-nontrapping-float-to-int
@@ -16,17 +17,20 @@ pack = cargo run --quiet -p weir-pack -- $(1) $(2) --limit $(MODULE_LIMIT) $(if 
 wasm: wasm-target wasm-opt
 	$(WASM_CARGO) $(MODULES:%=-p weir-%)
 	@mkdir -p $(MODULES_DIR)
-	@$(foreach module,$(MODULES),$(call pack,target/wasm32-unknown-unknown/wasm/weir_$(module).wasm,$(MODULES_DIR)/weir-$(module).wasm) &&) true
+	@$(foreach module,$(MODULES),$(call pack,target/$(WASM_TARGET)/wasm/weir_$(module).wasm,$(MODULES_DIR)/weir-$(module).wasm) &&) true
 
 # A canary filter that panics on the header x-test-panic, for the tests only. After the real ones: cargo puts it in their place.
 wasm-test: wasm
 	$(WASM_CARGO) -p weir-canary --features panic
 	@mkdir -p target/modules-test
-	@$(call pack,target/wasm32-unknown-unknown/wasm/weir_canary.wasm,target/modules-test/weir-canary.wasm)
+	@$(call pack,target/$(WASM_TARGET)/wasm/weir_canary.wasm,target/modules-test/weir-canary.wasm)
 
 wasm-target:
-	@test -d "$$(rustc --print target-libdir --target wasm32-unknown-unknown)" || rustup target add wasm32-unknown-unknown || \
-		{ echo "no target wasm32-unknown-unknown: apt-get install rustup && rustup target add wasm32-unknown-unknown, or add the target to this Rust" >&2; exit 1; }
+	@$(call add-target,$(WASM_TARGET))
+
+# add-target TARGET
+add-target = { test -d "$$(rustc --print target-libdir --target $(1))" || rustup target add $(1) || \
+	{ echo "no target $(1): apt-get install rustup && rustup target add $(1), or add the target to this Rust" >&2; exit 1; }; }
 
 # Tried once: without npm or the network the modules are a fifth larger.
 wasm-opt:
