@@ -34,6 +34,10 @@ pub struct Proxy {
     response: Headers,
 }
 
+fn set(values: &[(&str, &[u8])]) -> Headers {
+    values.iter().map(|(name, value)| ((*name).into(), value.to_vec())).collect()
+}
+
 /// Headers in their order.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
@@ -81,8 +85,16 @@ impl<F: Filter> Vm<F> {
         request_properties: &[(&str, &[u8])],
         response_properties: &[(&str, &[u8])],
     ) -> (Headers, Headers) {
-        let set =
-            |properties: &[(&str, &[u8])]| properties.iter().map(|(name, value)| ((*name).into(), value.to_vec())).collect::<Vec<_>>();
+        self.exchange_with(request, request_properties, |_| set(response_properties))
+    }
+
+    /// As [`Vm::exchange`], with what is known of the response by how the filter left the request.
+    pub fn exchange_with(
+        &self,
+        request: &[(&str, &[u8])],
+        request_properties: &[(&str, &[u8])],
+        respond: impl FnOnce(&Headers) -> Headers,
+    ) -> (Headers, Headers) {
         proxy(|proxy| {
             proxy.request = set(request);
             proxy.response = Vec::new();
@@ -92,7 +104,8 @@ impl<F: Filter> Vm<F> {
         let number = self.requests.replace(self.requests.get() + 1);
         if let Some(filter) = self.plugins.current() {
             filter.on_request_headers(number);
-            proxy(|proxy| proxy.properties.extend(set(response_properties)));
+            let known = respond(&proxy(|proxy| proxy.request.clone()));
+            proxy(|proxy| proxy.properties.extend(known));
             filter.on_response_headers(number);
             filter.on_log(number);
         }

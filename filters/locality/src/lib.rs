@@ -3,99 +3,148 @@
 //! Whatever is missing here leaves the request to Envoy's priorities by locality. Nothing is read further than it matters: each
 //! value of Envoy's costs as much as all else.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use weir_policy::locality::{Choice, Compiled, Observed, Outcome, Policy, Response};
-use weir_policy::{SERVED_BY_HEADER, ZONE_HEADER, host_of_cluster};
-use weir_shell::{Filter, Headers, Level, count, is_debug, log, now, number, property, set_header};
+mod crossing;
 
-weir_shell::filter!(Locality: on_request_headers, on_response_headers);
+use crossing::Crossing;
+use std::cell::RefCell;
+use weir_policy::locality::{Choice, Compiled, Ended, Observed, Outcome, Policy, Response};
+use weir_policy::{ZONE_HEADER, host_of_cluster};
+use weir_shell::{Awaited, Filter, Headers, Level, count, is_debug, log, now, number, property, random, set_header, share, shared};
+
+weir_shell::filter!(Locality: on_request_headers, on_log);
 
 const NEAR: &str = "weir_locality_near";
 const PROBE: &str = "weir_locality_probe";
-const DEVIATED: &str = "weir_locality_deviated";
+const FAILOVER: &str = "weir_locality_failover";
+const SPILL: &str = "weir_locality_spill";
+const COMPARE: &str = "weir_locality_compare";
 const FAILED: &str = "weir_locality_failed";
 
-/// So many requests elsewhere are awaited at once; of more the oldest are forgotten, since some never get a response.
-const MOST_ELSEWHERE: usize = 4096;
+/// So often a worker tries to tell the others where they do so at the same time.
+const ATTEMPTS: u32 = 5;
 
 /// One configuration of the filter, and what its requests saw.
 #[derive(Debug)]
 pub struct Locality {
     policy: Policy,
-    /// Whether responses are read at all: to observe them, or to tell who served them.
+    /// Whether any service may be sent to another zone.
     observes: bool,
-    tells: bool,
     observed: RefCell<Observed>,
-    /// What was chosen for the requests under way that do not just go near.
-    elsewhere: RefCell<BTreeMap<u32, Choice>>,
+    awaited: RefCell<Awaited<Sent>>,
+    crossing: RefCell<Crossing>,
+}
+
+/// What is to be known of a request when it ends.
+#[derive(Debug, Clone, Copy)]
+enum Sent {
+    /// It went without a choice.
+    Unasked,
+    /// A choice was made for it, for the service at this place.
+    Chosen { service: usize, choice: Choice },
 }
 
 impl Filter for Locality {
-    const COUNTERS: &'static [&'static str] = &[NEAR, PROBE, DEVIATED, FAILED];
+    const COUNTERS: &'static [&'static str] = &[NEAR, PROBE, FAILOVER, SPILL, COMPARE, FAILED];
 
+    /// Begins with what the workers know already.
     fn new(json: &[u8]) -> Result<Self, String> {
         let policy = Policy::parse(json).map_err(|error| error.to_string())?;
-        let observed = RefCell::new(Observed::new(&policy));
-        Ok(Self { observes: policy.observes(), tells: policy.tells(), policy, observed, elsewhere: RefCell::default() })
+        let mut observed = Observed::new(&policy);
+        for service in policy.services() {
+            if let Some((bytes, _)) = shared(&service.name) {
+                observed.merge(&policy, service, &bytes, now());
+            }
+        }
+        Ok(Self {
+            observes: policy.services().iter().any(|service| !service.zones.is_empty()),
+            policy,
+            observed: RefCell::new(observed),
+            awaited: RefCell::default(),
+            crossing: RefCell::default(),
+        })
+    }
+
+    fn on_tick(&self) {
+        let mut observed = self.observed.borrow_mut();
+        for service in self.policy.services() {
+            if observed.has_news(service) {
+                self.tell(&mut observed, service);
+            }
+        }
+        observed.tick(now());
     }
 
     fn on_request_headers(&self, request: u32) {
-        let choice = if self.observed.borrow().is_calm() && !is_debug() { Choice::Near } else { self.choose() };
-        count(match choice {
+        if !self.observes {
+            return count(NEAR);
+        }
+        let looks = self.observed.borrow_mut().begins(now);
+        let sent = if self.observed.borrow().is_calm() && !is_debug() { None } else { self.choose() };
+        count(match sent.map_or(Choice::Near, |(_, choice)| choice) {
             Choice::Near => NEAR,
             Choice::Probe => PROBE,
-            Choice::Deviate(_) => DEVIATED,
+            Choice::Failover(_) => FAILOVER,
+            Choice::Spill(_) => SPILL,
+            Choice::Compare(_) => COMPARE,
         });
-        if choice != Choice::Near {
-            let mut elsewhere = self.elsewhere.borrow_mut();
-            elsewhere.insert(request, choice);
-            if elsewhere.len() > MOST_ELSEWHERE {
-                elsewhere.pop_first();
-            }
+        let sent = match sent {
+            Some((service, choice)) => Sent::Chosen { service, choice },
+            None if looks => Sent::Unasked,
+            None => return,
+        };
+        if let Some(Sent::Chosen { service, choice }) = self.awaited.borrow_mut().put(request, sent)
+            && let Some(service) = self.policy.service(service)
+        {
+            self.observed.borrow_mut().lost(service, choice);
         }
     }
 
-    fn on_response_headers(&self, request: u32) {
-        let choice = self.elsewhere.borrow_mut().remove(&request).unwrap_or(Choice::Near);
-        let looks = self.observes && (choice != Choice::Near || self.observed.borrow_mut().looks(now));
-        // While all is well, a plain response changes nothing.
-        let changes = |response: &Response| choice != Choice::Near || !response.is_plain() || !self.observed.borrow().is_calm();
-        let response = looks.then(response).filter(changes);
-        if (response.is_some() || self.tells)
-            && let Some(cluster) = cluster()
-            && let Some(service) = self.service(&cluster)
-        {
-            if let Some(response) = response.filter(|_| !service.zones.is_empty()) {
-                self.observe(service, choice, response);
+    fn on_log(&self, request: u32) {
+        if !self.observes {
+            return;
+        }
+        self.observed.borrow_mut().ends();
+        match self.awaited.borrow_mut().take(request) {
+            None => {}
+            Some(Sent::Unasked) => {
+                if let Some(service) = self.service() {
+                    let ended = self.ended(service, Choice::Near);
+                    self.observed.borrow_mut().sample(service, &ended, now());
+                }
             }
-            if service.served_by {
-                tell();
+            Some(Sent::Chosen { service, choice }) => {
+                if let Some(service) = self.policy.service(service) {
+                    let ended = self.ended(service, choice);
+                    self.observed.borrow_mut().observe(service, &ended, now());
+                }
             }
         }
     }
 }
 
 impl Locality {
-    fn service(&self, cluster: &[u8]) -> Option<&Compiled> {
-        self.policy.for_host(host_of_cluster(cluster)?)
+    /// The service that the request is for.
+    fn service(&self) -> Option<&Compiled> {
+        self.policy.only().or_else(|| self.policy.for_host(host_of_cluster(&cluster()?)?))
     }
 
-    fn choose(&self) -> Choice {
-        let Some(cluster) = cluster() else { return Choice::Near };
-        let Some(service) = self.service(&cluster) else { return Choice::Near };
-        let choice = self.observed.borrow_mut().choose(service, now);
+    fn choose(&self) -> Option<(usize, Choice)> {
+        let service = self.service()?;
+        let choice = self.observed.borrow_mut().choose(service, now(), random().unwrap_or_default() as u32);
         let zone = service.named(choice);
         if is_debug() {
-            log(Level::Debug, &format!("{}: {choice}{}", cluster.escape_ascii(), zone.unwrap_or_default()));
+            log(Level::Debug, &format!("{}: {choice}{}", cluster().unwrap_or_default().escape_ascii(), zone.unwrap_or_default()));
         }
         if let Some(zone) = zone {
             set_header(Headers::Request, ZONE_HEADER, zone.as_bytes());
         }
-        choice
+        Some((service.place, choice))
     }
 
-    fn observe(&self, service: &Compiled, choice: Choice, response: Response) {
+    /// What Envoy knows of a request that has ended.
+    fn ended(&self, service: &Compiled, choice: Choice) -> Ended {
+        let status = number("response\0code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
+        let response = Response { status, attempts: number("upstream\0request_attempt_count").unwrap_or(1) };
         let outcome = response.outcome(&self.policy, service, choice, || {
             Some((property("upstream\0locality\0region").unwrap_or_default(), property("upstream\0locality\0zone")?))
         });
@@ -105,22 +154,27 @@ impl Locality {
                 log(Level::Debug, &format!("{} failed: {response:?}", service.named(choice).unwrap_or("the own zone")));
             }
         }
-        self.observed.borrow_mut().observe(service, choice, outcome, now);
+        if let (Outcome::Served, Some(from), Some(to)) = (outcome, self.policy.own(), service.named(choice)) {
+            self.crossing.borrow_mut().count(from, to, choice, self.policy.price);
+        }
+        let timed = outcome == Outcome::Served && response.is_timed();
+        let micros = if timed { number("response\0backend_latency") } else { None };
+        let micros = micros.map(|nanos| u32::try_from(nanos / 1_000).unwrap_or(u32::MAX));
+        Ended { choice, outcome, micros }
+    }
+
+    /// Tells the other workers what this one knows of a service, and learns what they know.
+    fn tell(&self, observed: &mut Observed, service: &Compiled) {
+        for _ in 0..ATTEMPTS {
+            let (bytes, version) = shared(&service.name).unwrap_or_default();
+            let told = observed.merge(&self.policy, service, &bytes, now());
+            if share(&service.name, &told, version) {
+                return observed.is_told(service);
+            }
+        }
     }
 }
 
 fn cluster() -> Option<Box<[u8]>> {
     property("xds\0cluster_name")
-}
-
-fn response() -> Response {
-    let status = number("response\0code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
-    Response { status, attempts: number("upstream\0request_attempt_count").unwrap_or(1) }
-}
-
-/// Tells who served; if Envoy answered by itself, nobody did.
-fn tell() {
-    if let (Some(zone), Some(address)) = (property("upstream\0locality\0zone"), property("upstream\0address")) {
-        set_header(Headers::Response, SERVED_BY_HEADER, &[&zone, b"/".as_slice(), &address].concat());
-    }
 }

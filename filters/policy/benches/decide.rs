@@ -9,7 +9,7 @@ use allocation_counter::measure;
 use std::hint::black_box;
 use std::process::Command;
 use std::time::Instant;
-use weir_policy::locality::{Choice, Observed, Outcome};
+use weir_policy::locality::{Ended, Observed, Outcome};
 use weir_policy::{canary, host_of_cluster, locality};
 
 const CLUSTER: &[u8] = b"outbound|9080||reviews-50.default.svc.cluster.local";
@@ -96,15 +96,16 @@ fn decide(count: u64, header: impl Fn(&str) -> Option<&'static [u8]>) {
 
 /// Finds the policy among 100 services, chooses, and takes in the outcome; once the own zone failed, its probes fail too.
 fn choose(count: u64, of_own_zone: Outcome) {
-    let entry = |service| format!(r#"{{"hosts":["reviews-{service}.default.svc.cluster.local"],"zones":["r/b","r/c"]}}"#);
+    let entry = |service| format!(r#"{{"hosts":["reviews-{service}.default.svc.cluster.local"],"spill":{{}},"zones":[["r/b","r/c"]]}}"#);
     let entries: Vec<_> = (0..100).map(entry).collect();
     let json = format!(r#"{{"version":1,"locality":{{"region":"r","zone":"a"}},"services":[{}]}}"#, entries.join(","));
     let policy = locality::Policy::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     let mut observed = Observed::new(&policy);
     for now in 10_000..10_000 + count {
         let Some(service) = host_of_cluster(black_box(CLUSTER)).and_then(|host| policy.for_host(host)) else { return };
-        let choice = observed.choose(service, || black_box(now));
-        let outcome = if matches!(choice, Choice::Deviate(_)) { Outcome::Served } else { of_own_zone };
-        observed.observe(service, black_box(choice), outcome, || black_box(now));
+        let choice = observed.choose(service, black_box(now), now as u32);
+        let outcome = if choice.place().is_some() { Outcome::Served } else { of_own_zone };
+        let ended = Ended { choice: black_box(choice), outcome, micros: (outcome == Outcome::Served).then_some(10_000) };
+        observed.observe(service, &ended, black_box(now));
     }
 }

@@ -3,7 +3,10 @@
 //! A reader of our own, because of what a module weighs: serde's derived readers take 3 kB a type, and serde_json with
 //! serde_path_to_error, which says the same, 65 kB more. A test holds the text's part against serde_json.
 
+mod decimal;
 mod text;
+
+pub use decimal::Decimal;
 
 use crate::Error;
 use text::Text;
@@ -16,7 +19,9 @@ pub(crate) enum Value {
     Null,
     Bool(bool),
     Unsigned(u64),
-    /// Negative, with a fraction or an exponent, or too large: no configuration has such a number.
+    /// With a fraction.
+    Decimal(Decimal),
+    /// Negative, with an exponent, or too large: no configuration has such a number.
     OtherNumber,
     String(String),
     Array(Vec<Value>),
@@ -50,6 +55,7 @@ impl Value {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Unsigned(_) => "a number",
+            Self::Decimal(_) => "a number that is not whole",
             Self::OtherNumber => "a number that is negative, too large or not whole",
             Self::String(_) => "a string",
             Self::Array(_) => "an array",

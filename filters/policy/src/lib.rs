@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod baggage;
+mod bytes;
 mod check;
 mod cookie;
 mod error;

@@ -3,11 +3,13 @@
 //! It takes the place of an SDK, since a filter costs little more than what it asks of Envoy and is told by it: here that is
 //! only what it needs. A call costs more than a decision, so counts go out, and the log level comes in, by a tick.
 
+mod awaited;
 mod counters;
 mod host;
 mod plugins;
 
-pub use counters::count;
+pub use awaited::Awaited;
+pub use counters::{Counter, count};
 pub use host::{
     Headers, Level, header, headers_joined, log, now, number, property, random, remove_header, set_gauge, set_header, set_state, share,
     shared,

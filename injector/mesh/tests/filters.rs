@@ -209,10 +209,67 @@ fn a_locality_policy_is_sent_the_nodes_place_and_the_other_zones_nearest_first()
     ];
     let told = sidecar(&build(&[&objects.concat()]).0, "shop/own");
     let expected = serde_json::json!({
-        "version": 1, "locality": {"region": "r", "zone": "b"},
-        "services": [{"hosts": ["a.shop.svc.cluster.local"], "servedBy": true, "zones": ["r/a", "r/c", "s/a"]}],
+        "version": 1, "routed": true, "locality": {"region": "r", "zone": "b"},
+        "services": [{"hosts": ["a.shop.svc.cluster.local"], "zones": [["r/a", "r/c"], ["s/a"]]}],
     });
     assert_eq!(config(&told, "shop.l"), expected);
+}
+
+#[test]
+fn each_service_of_a_locality_policy_is_looked_at_on_its_own() {
+    let objects = [http_service("shop/a"), http_service("shop/b"), locality("shop/l", "a, b")].concat();
+    let services = config(&caller(&[objects]), "shop.l")["services"].clone();
+    assert_eq!(services.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_a_rule_distributes_is_not_spilled() {
+    let spills = locality("shop/l", "a").replace("servedBy: true", "spill: {targetUtilization: 0.7}");
+    let rule = |setting: &str| {
+        let policy = format!("host: a\ntrafficPolicy: {{loadBalancer: {{localityLbSetting: {{{setting}}}}}}}");
+        istio("DestinationRule", "shop/a", &policy)
+    };
+    let spill = |rule: String| config(&caller(&[http_service("shop/a"), spills.clone(), rule]), "shop.l")["services"][0]["spill"].clone();
+    assert_eq!(spill(rule("enabled: true")), serde_json::json!({"targetUtilization": 0.7}));
+    assert_eq!(spill(rule("distribute: [{from: '*', to: {'r/*': 100}}]")), serde_json::Value::Null);
+}
+
+#[test]
+fn zones_come_in_the_order_of_failover_priority() {
+    let at = |name: &str, ip: &str, zone: &str, net: &str| {
+        pod(&format!("shop/{name}"), ip, &format!("app: a, net: '{net}', {}", place("r", zone)))
+    };
+    let rule = "host: a\ntrafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [net]}}}";
+    let objects = [
+        pod("shop/own", "10.1.0.1", &format!("app: own, net: '1', {}", place("r", "a"))),
+        http_service("shop/a"),
+        at("a1", "10.2.0.1", "b", "2"),
+        at("a2", "10.2.0.2", "c", "1"),
+        at("a3", "10.2.0.3", "c", "2"),
+        istio("DestinationRule", "shop/a", rule),
+        locality("shop/l", "a"),
+    ];
+    let told = sidecar(&build(&[&objects.concat()]).0, "shop/own");
+    assert_eq!(config(&told, "shop.l")["services"][0]["zones"], serde_json::json!([["r/c"], ["r/b"]]));
+}
+
+#[test]
+fn who_served_is_told_by_envoy_itself() {
+    let objects = [http_service("shop/a"), pod("shop/one", "10.2.0.1", &format!("app: a, {}", place("r", "z"))), locality("shop/l", "a")];
+    let told = caller(&objects);
+    let route = told.routes("80", "a.shop.svc.cluster.local:80").remove(0);
+    let header = route.response_headers_to_add[0].header.clone().unwrap();
+    assert_eq!((header.key.as_str(), header.value.as_str()), ("x-weir-served-by", "%UPSTREAM_HOST_NAME%"));
+    assert!(format!("{:?}", told.assignment("outbound|80||a.shop.svc.cluster.local")).contains(r#"hostname: "z/10.2.0.1:8080""#));
+}
+
+#[test]
+fn a_filter_of_ours_runs_on_the_routes_of_its_hosts_alone() {
+    let told = caller(&[http_service("shop/a"), http_service("shop/b"), locality("shop/l", "a")]);
+    let filters = told.http("0.0.0.0_80").http_filters;
+    assert!(filters.iter().any(|filter| filter.name == "shop.l" && filter.disabled));
+    let runs = |host: &str| told.routes("80", host).remove(0).typed_per_filter_config.contains_key("shop.l");
+    assert_eq!((runs("a.shop.svc.cluster.local:80"), runs("b.shop.svc.cluster.local:80")), (true, false));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The text of a JSON document.
 
-use super::Value;
+use super::{Decimal, Value};
 use crate::Error;
 
 /// How deep arrays and objects may lie in each other: far deeper than those of any configuration.
@@ -116,21 +116,26 @@ impl<'j> Text<'j> {
     }
 
     fn number(&mut self) -> Result<Value, Error> {
-        let mut whole = !self.word("-");
+        let mut plain = !self.word("-");
         let digits = self.digits()?;
         if digits.len() > 1 && digits.starts_with('0') {
             return Err(self.expected("a number without a leading zero"));
         }
+        let mut fraction = None;
         if self.word(".") {
-            whole = false;
-            self.digits()?;
+            fraction = Some(self.digits()?);
         }
         if self.word("e") || self.word("E") {
-            whole = false;
+            plain = false;
             let _sign = self.word("+") || self.word("-");
             self.digits()?;
         }
-        Ok(digits.parse().ok().filter(|_| whole).map_or(Value::OtherNumber, Value::Unsigned))
+        let number: Option<u64> = digits.parse().ok().filter(|_| plain);
+        Ok(match (number, fraction) {
+            (None, _) => Value::OtherNumber,
+            (Some(number), None) => Value::Unsigned(number),
+            (Some(number), Some(fraction)) => Decimal::new(number, fraction).map_or(Value::OtherNumber, Value::Decimal),
+        })
     }
 
     /// A string, from its opening quote on.

@@ -1,7 +1,7 @@
 //! The locality policy as it is written: in a WasmPlugin's `pluginConfig` by a user, and, compiled, in Envoy's filter.
 
 use crate::Error;
-use crate::json::{Object, Read, Value};
+use crate::json::{Decimal, Object, Read, Value};
 use serde::Serialize;
 
 /// The configuration of the locality filter.
@@ -12,11 +12,28 @@ pub struct Config {
     /// The version of this configuration: 1.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub version: u32,
-    /// Where this proxy runs; set by the control plane. Without it no zone is ever named.
+    /// Filled in by the control plane, for what it sends: only the routes of these hosts run the filter. So where there is one service, it
+    /// is this one that a request is for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub routed: bool,
+    /// Where this proxy runs; filled in by the control plane. Without it no zone is ever named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locality: Option<Locality>,
+    /// What traffic between zones costs, for the metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
     /// One entry per service.
     pub services: Vec<Service>,
+}
+
+/// What traffic between zones costs. The filter counts it, in millionths of the currency.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Price {
+    /// The price of a gigabyte (10^9 bytes) from one zone to another, in any currency.
+    #[serde(rename = "perGB")]
+    pub per_gb: Decimal,
 }
 
 /// A place, as in the Kubernetes labels `topology.kubernetes.io/region` and `/zone`.
@@ -42,9 +59,29 @@ pub struct Service {
     /// Whether responses tell who served them: `x-weir-served-by: ZONE/ADDRESS`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub served_by: bool,
-    /// The other zones of the service, `REGION/ZONE`, the preferred one first; set by the control plane.
+    /// When requests leave the own zone that still serves: before its endpoints are overloaded. Without it they leave when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spill: Option<Spill>,
+    /// Filled in by the control plane: the other zones of the service, `REGION/ZONE`, in tiers: the preferred ones first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub zones: Vec<String>,
+    pub zones: Vec<Vec<String>>,
+}
+
+/// Sends to other zones what the own one cannot take: as little as keeps its endpoints about as busy as the target says, by how long they
+/// take to answer, compared with the other zones'.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Spill {
+    /// How busy the endpoints of the own zone may be before requests leave it: from 0.5 to 0.95.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.5, max = 0.95)))]
+    pub target_utilization: Decimal,
+}
+
+impl Default for Spill {
+    fn default() -> Self {
+        Self { target_utilization: Decimal::from_millionths(800_000) }
+    }
 }
 
 impl Read for Config {
@@ -52,7 +89,9 @@ impl Read for Config {
         let mut read = Self::default();
         Object::of(value)?
             .required("version", &mut read.version)
+            .or("routed", &mut read.routed)
             .optional("locality", &mut read.locality)
+            .optional("price", &mut read.price)
             .required("services", &mut read.services)
             .end()?;
         Ok(read)
@@ -70,7 +109,28 @@ impl Read for Locality {
 impl Read for Service {
     fn read(value: Value) -> Result<Self, Error> {
         let mut read = Self::default();
-        Object::of(value)?.required("hosts", &mut read.hosts).or("servedBy", &mut read.served_by).or("zones", &mut read.zones).end()?;
+        Object::of(value)?
+            .required("hosts", &mut read.hosts)
+            .or("servedBy", &mut read.served_by)
+            .optional("spill", &mut read.spill)
+            .or("zones", &mut read.zones)
+            .end()?;
+        Ok(read)
+    }
+}
+
+impl Read for Price {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut read = Self::default();
+        Object::of(value)?.required("perGB", &mut read.per_gb).end()?;
+        Ok(read)
+    }
+}
+
+impl Read for Spill {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut read = Self::default();
+        Object::of(value)?.or("targetUtilization", &mut read.target_utilization).end()?;
         Ok(read)
     }
 }

@@ -1,27 +1,43 @@
 //! Compiles a locality configuration into what a decision reads.
 
-use super::config::{Config, Service};
+use super::config::{self, Config, Service};
+use super::latency::log2;
 use super::observed::Choice;
 use crate::{Error, host, json};
+use std::ops::Range;
 
 /// A validated locality policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// This proxy's own zone, `REGION/ZONE`, if it is known.
     pub(super) own: Option<Box<str>>,
+    /// What a gigabyte from zone to zone costs, in millionths of the currency.
+    pub price: Option<u64>,
+    routed: bool,
     hosts: host::Index,
     services: Box<[Compiled]>,
 }
 
 /// One service, ready to decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Compiled {
     /// Its place in the policy.
-    pub(super) place: usize,
-    /// Whether responses tell who served them.
-    pub served_by: bool,
-    /// The other zones, `REGION/ZONE`, the preferred one first; none if this proxy's own zone is not known.
+    pub place: usize,
+    /// What the workers of an Envoy call it among themselves: its first host.
+    pub name: Box<str>,
+    /// The other zones, `REGION/ZONE`, the preferred ones first; none if this proxy's own zone is not known.
     pub zones: Box<[Box<str>]>,
+    /// Where each tier of them ends.
+    tiers: Box<[usize]>,
+    /// When requests leave the own zone though it does not fail, if they do.
+    pub(super) spill: Option<Spill>,
+}
+
+/// How much longer the own zone takes than another, in octaves, when the first requests leave it and when nearly all do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spill {
+    pub from: f32,
+    pub to: f32,
 }
 
 impl Policy {
@@ -42,33 +58,42 @@ impl Policy {
         Self::try_from(&config).map(|_| config)
     }
 
+    /// The service of every request that the filter meets, if the routes see to that it is always the same.
+    pub fn only(&self) -> Option<&Compiled> {
+        self.services.first().filter(|_| self.routed && self.services.len() == 1)
+    }
+
     /// The service of a host, if the policy has it.
     pub fn for_host(&self, host: &[u8]) -> Option<&Compiled> {
         self.services.get(self.hosts.find(host)?)
     }
 
-    /// Whether any service's responses tell who served them.
-    pub fn tells(&self) -> bool {
-        self.services.iter().any(|service| service.served_by)
+    /// This proxy's own zone, `REGION/ZONE`, if it is known.
+    pub fn own(&self) -> Option<&str> {
+        self.own.as_deref()
     }
 
-    /// Whether any service may be sent to another zone.
-    pub fn observes(&self) -> bool {
-        self.services.iter().any(|service| !service.zones.is_empty())
-    }
-
-    pub(super) fn services(&self) -> &[Compiled] {
+    /// All services.
+    pub fn services(&self) -> &[Compiled] {
         &self.services
+    }
+
+    /// The service at this place.
+    pub fn service(&self, place: usize) -> Option<&Compiled> {
+        self.services.get(place)
     }
 }
 
 impl Compiled {
+    /// The places of each tier's zones.
+    pub(super) fn tiers(&self) -> impl Iterator<Item = Range<usize>> {
+        let starts = std::iter::once(0).chain(self.tiers.iter().copied());
+        starts.zip(&self.tiers).map(|(start, end)| start..*end)
+    }
+
     /// The zone that a choice names, for [`crate::ZONE_HEADER`].
     pub fn named(&self, choice: Choice) -> Option<&str> {
-        match choice {
-            Choice::Near | Choice::Probe => None,
-            Choice::Deviate(zone) => self.zones.get(usize::from(zone)).map(AsRef::as_ref),
-        }
+        self.zones.get(usize::from(choice.place()?)).map(AsRef::as_ref)
     }
 }
 
@@ -84,23 +109,49 @@ impl TryFrom<&Config> for Policy {
         let hosts = host::Index::new("services", config.services.iter().map(|service| service.hosts.as_slice()))?;
         let services = config.services.iter().enumerate();
         let services = services.map(|(place, service)| compile(place, service, own.as_deref())).collect::<Result<_, _>>()?;
-        Ok(Self { own, hosts, services })
+        let price = config.price.as_ref().map(|price| price.per_gb.millionths());
+        Ok(Self { own, price, routed: config.routed, hosts, services })
     }
 }
 
 fn compile(place: usize, service: &Service, own: Option<&str>) -> Result<Compiled, Error> {
-    for (entry, name) in service.zones.iter().enumerate() {
-        let error = |expected| Error::new(format!("services[{place}].zones[{entry}]"), expected);
-        zone(name).map_err(error)?;
-        if own == Some(name) {
-            return Err(error(format!("expected a zone other than this proxy's own, found {name:?}")));
+    let mut zones: Vec<Box<str>> = Vec::new();
+    let mut tiers = Vec::new();
+    for (tier, names) in service.zones.iter().enumerate() {
+        for (entry, name) in names.iter().enumerate() {
+            let error = |expected| Error::new(format!("services[{place}].zones[{tier}][{entry}]"), expected);
+            zone(name).map_err(error)?;
+            if own == Some(name) {
+                return Err(error(format!("expected a zone other than this proxy's own, found {name:?}")));
+            }
+            if zones.iter().any(|earlier| **earlier == **name) {
+                return Err(error(format!("expected each zone once, found {name:?} again")));
+            }
+            zones.push(name.as_str().into());
         }
-        if service.zones.iter().take(entry).any(|earlier| earlier == name) {
-            return Err(error(format!("expected each zone once, found {name:?} again")));
-        }
+        tiers.push(zones.len());
     }
-    let zones = if own.is_some() { service.zones.iter().map(|name| name.as_str().into()).collect() } else { Box::default() };
-    Ok(Compiled { place, served_by: service.served_by, zones })
+    if own.is_none() {
+        zones.clear();
+        tiers.clear();
+    }
+    let spill = service.spill.as_ref().map(Spill::compile).transpose();
+    let spill = spill.map_err(|error| error.inside(&format!("services[{place}].spill")))?;
+    let name = service.hosts.first().map_or("", String::as_str).into();
+    Ok(Compiled { place, name, zones: zones.into(), tiers: tiers.into(), spill })
+}
+
+impl Spill {
+    /// The endpoints of a zone that is used to the part `u` take `1 / (1 - u)` times as long as they work (M/M/1), so the target sets what
+    /// is long. The two factors are those with which the simulator's scenarios come out best.
+    fn compile(spill: &config::Spill) -> Result<Self, Error> {
+        let target = spill.target_utilization.millionths();
+        if !(500_000..=950_000).contains(&target) {
+            return Err(Error::new("targetUtilization", format!("expected a number from 0.5 to 0.95, found {}", spill.target_utilization)));
+        }
+        let octaves = -log2((1_000_000 - target) as f32 / 1e6);
+        Ok(Self { from: 0.10 * octaves, to: 0.36 * octaves })
+    }
 }
 
 /// A zone with its region. Regions may be empty, and a zone is a label's value, so it holds no slash.

@@ -24,6 +24,11 @@ pub enum Outcome {
 }
 
 impl Response {
+    /// Whether how long it took says how long the zone takes: what failed may have been quick, and a retry is no zone's alone.
+    pub fn is_timed(&self) -> bool {
+        self.attempts <= 1 && self.status < 500
+    }
+
     /// Whether nothing went wrong that the client or a retry hides: for the own zone that is all there is to know.
     pub fn is_plain(&self) -> bool {
         self.attempts <= 1 && !is_gateway_failure(self.status)

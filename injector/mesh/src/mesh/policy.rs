@@ -4,9 +4,10 @@ use super::host::{first_label, full_name, matches};
 use super::plugin::{Filter, Plugin};
 use super::priority;
 use super::virtual_service::VirtualService;
-use super::workload::{Locality, Workload};
+use super::workload::Workload;
 use super::{Mesh, ROOT_NAMESPACE};
 use crate::node::Role;
+use crate::object::destination_rule::LocalityLbSetting;
 use crate::object::virtual_service::RouteDestination;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_policy::canary::{KeySource, SourceAddress};
@@ -21,10 +22,19 @@ pub struct Policies {
     pub server: Vec<(Plugin, String)>,
     /// By host of a destination, with the filter's name.
     canaries: BTreeMap<String, (String, canary::Canary)>,
-    /// Hosts with a locality policy.
-    localities: BTreeSet<String>,
+    /// By host with a locality policy.
+    localities: BTreeMap<String, OfLocality>,
     /// What the passports of this workload's requests are.
     passports: Passports,
+}
+
+/// What a locality policy asks of a host's routes.
+#[derive(Clone, Debug)]
+struct OfLocality {
+    /// The filter's name.
+    filter: String,
+    /// Whether responses tell who served them.
+    served_by: bool,
 }
 
 /// What becomes of passports at a workload.
@@ -64,9 +74,15 @@ impl Policies {
         self.canaries.get(host).map(|(_, canary)| canary)
     }
 
-    /// The name of the canary filter that has a policy for destinations of a host.
-    pub fn canary_filter(&self, host: &str) -> Option<&str> {
-        self.canaries.get(host).map(|(filter, _)| filter.as_str())
+    /// The names of the filters that have a policy for destinations of a host.
+    pub fn filters(&self, host: &str) -> impl Iterator<Item = &str> {
+        let canary = self.canaries.get(host).map(|(filter, _)| filter.as_str());
+        canary.into_iter().chain(self.localities.get(host).map(|locality| locality.filter.as_str()))
+    }
+
+    /// Whether responses of a host tell who served them.
+    pub fn tells(&self, host: &str) -> bool {
+        self.localities.get(host).is_some_and(|locality| locality.served_by)
     }
 
     /// Whether requests to a host may be answered with a cookie of ours.
@@ -99,7 +115,7 @@ impl Policies {
 
     /// Whether a locality policy holds for a host: its clusters get priorities by locality and zones to choose from.
     pub fn has_locality(&self, host: &str) -> bool {
-        self.localities.contains(host)
+        self.localities.contains_key(host)
     }
 
     /// Whether any locality policy holds.
@@ -159,18 +175,20 @@ impl Policies {
         let own = &workload.locality;
         let locality = locality::Locality { region: own.region.clone(), zone: own.zone.clone() };
         let locality = (!own.zone.is_empty()).then_some(locality);
-        let mut compiled = locality::Config { version: config.version, locality, services: Vec::new() };
+        let mut compiled =
+            locality::Config { version: config.version, routed: true, locality, price: config.price.clone(), services: Vec::new() };
         for service in &config.services {
             let named: Vec<String> = service.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
             let hosts = mesh.services.keys().filter(|host| named.iter().any(|pattern| matches(pattern, host))).cloned().collect();
-            for host in unclaimed(hosts, |host| self.localities.contains(host)) {
-                let zones = zones(mesh, workload, &host);
-                self.localities.insert(host.clone());
-                // Services whose zones come in the same order share an entry.
-                match compiled.services.iter_mut().find(|known| known.served_by == service.served_by && known.zones == zones) {
-                    Some(known) => known.hosts.push(host),
-                    None => compiled.services.push(locality::Service { hosts: vec![host], zones, ..service.clone() }),
-                }
+            for host in unclaimed(hosts, |host| self.localities.contains_key(host)) {
+                let of_host = OfLocality { filter: plugin.resource_name(), served_by: service.served_by };
+                self.localities.insert(host.clone(), of_host);
+                let setting = priority::setting(mesh, workload, &host);
+                let zones = zones(mesh, workload, &setting, &host);
+                // What the user distributes is not for the filter to distribute.
+                let spill = service.spill.clone().filter(|_| setting.distribute.is_empty());
+                // Each service on its own: how long one takes says nothing about another.
+                compiled.services.push(locality::Service { hosts: vec![host], served_by: false, spill, zones });
             }
         }
         serde_json::to_string(&compiled).unwrap_or_default()
@@ -237,18 +255,18 @@ fn unclaimed(hosts: Vec<String>, taken: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 /// The other zones where a service's pods are, ready or not (so that a pod that goes changes no filter's configuration),
-/// in the order in which they fail over.
-fn zones(mesh: &Mesh, workload: &Workload, host: &str) -> Vec<String> {
+/// in the order in which they fail over; those of one rank together.
+fn zones(mesh: &Mesh, workload: &Workload, setting: &LocalityLbSetting, host: &str) -> Vec<Vec<String>> {
     let Some(service) = mesh.services.get(host) else { return Vec::new() };
-    let setting = priority::setting(mesh, workload, host);
-    let localities: BTreeSet<Locality> = mesh
-        .pods(service)
-        .filter(|pod| !pod.locality.zone.is_empty())
-        .map(|pod| Locality { sub_zone: String::new(), ..pod.locality.clone() })
-        .filter(|locality| locality.zone_name() != workload.locality.zone_name())
-        .collect();
-    let mut ranked: Vec<_> =
-        localities.into_iter().map(|locality| (priority::rank(&workload.locality, &locality, &setting), locality.zone_name())).collect();
+    let mut tiers: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    let others =
+        mesh.pods(service).filter(|pod| !pod.locality.zone.is_empty() && pod.locality.zone_name() != workload.locality.zone_name());
+    let mut ranked: Vec<_> = others.map(|pod| (priority::of_endpoint(workload, pod, setting), pod.locality.zone_name())).collect();
     ranked.sort();
-    ranked.into_iter().map(|(_, name)| name).collect()
+    // A zone whose pods are of several ranks is of the first.
+    for (rank, zone) in ranked.into_iter().filter(|(_, zone)| known.insert(zone.clone())) {
+        tiers.entry(rank).or_default().insert(zone);
+    }
+    tiers.into_values().map(|zones| zones.into_iter().collect()).collect()
 }

@@ -9,14 +9,16 @@ use envoy_types::pb::envoy::config::core::v3::{Locality as EnvoyLocality, Metada
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint};
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 
 /// The endpoints of a target for the node's own place.
 pub(crate) fn build(view: &View, target: &Target) -> ClusterLoadAssignment {
-    let with_zone = view.policies.has_locality(&target.service.host);
+    let host = &target.service.host;
+    let (with_zone, tells) = (view.policies.has_locality(host), view.policies.tells(host));
     let mut groups: BTreeMap<(u32, Locality), Vec<LbEndpoint>> = BTreeMap::new();
     for (pod, port) in target.endpoints(view.mesh) {
         let rank = target.locality.as_ref().map_or(0, |setting| rank(view.workload, pod, setting));
-        groups.entry((rank, pod.locality.clone())).or_default().push(endpoint(pod, port, with_zone));
+        groups.entry((rank, pod.locality.clone())).or_default().push(endpoint(pod, port, with_zone, tells));
     }
     let shares = target.locality.as_ref().and_then(|setting| priority::distribution(&view.workload.locality, setting));
     let mut ranks: Vec<u32> = groups.keys().map(|(rank, _)| *rank).collect();
@@ -73,12 +75,14 @@ fn weights<'a>(shares: &BTreeMap<String, u32>, localities: impl Iterator<Item = 
     weights
 }
 
-fn endpoint(pod: &Workload, port: u16, with_zone: bool) -> LbEndpoint {
+fn endpoint(pod: &Workload, port: u16, with_zone: bool, tells: bool) -> LbEndpoint {
     let zone = Value { kind: Some(value::Kind::StringValue(pod.locality.zone_name())) };
     // One entry, as in every map of ours: several would be encoded in an order that differs from one build to the next.
     let metadata = Struct { fields: [("zone".to_string(), zone)].into() };
     let metadata = Metadata { filter_metadata: [("envoy.lb".to_string(), metadata)].into(), ..Default::default() };
-    let endpoint = Endpoint { address: Some(socket_address(&pod.address.to_string(), port)), ..Default::default() };
+    // What Envoy can write into a header without a filter. It resolves nothing by it.
+    let hostname = if tells { format!("{}/{}", pod.locality.zone, SocketAddr::new(pod.address, port)) } else { String::new() };
+    let endpoint = Endpoint { address: Some(socket_address(&pod.address.to_string(), port)), hostname, ..Default::default() };
     LbEndpoint {
         host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(endpoint)),
         metadata: with_zone.then_some(metadata),

@@ -38,14 +38,16 @@ pub(crate) fn outbound(view: &View, stat_prefix: &str, route_config: &str, gatew
     let mut filters = Vec::new();
     let (locality, before): (Vec<_>, Vec<_>) =
         view.policies.client.iter().partition(|(plugin, _)| matches!(plugin.filter, Filter::Locality(_)));
-    // A canary filter runs where a route leads to one of its hosts, and nowhere else: the route says so. One that makes passports makes
+    // A filter of ours runs where a route leads to one of its hosts, and nowhere else: the route says so. One that makes passports makes
     // one for every request.
-    let by_route =
-        |plugin: &Plugin| matches!(plugin.filter, Filter::Canary(_)) && view.policies.passport_maker() != Some(&plugin.resource_name());
-    filters.extend(before.iter().map(|(plugin, _)| HttpFilter { disabled: by_route(plugin), ..discovered(plugin) }));
+    let by_route = |plugin: &Plugin| {
+        !matches!(plugin.filter, Filter::Foreign { .. }) && view.policies.passport_maker() != Some(&plugin.resource_name())
+    };
+    let ours = |(plugin, _): &&(Plugin, String)| HttpFilter { disabled: by_route(plugin), ..discovered(plugin) };
+    filters.extend(before.iter().map(ours));
     // A native filter between the two of ours: without it the second sees the route as it was before the first changed it.
     filters.push(native("fault", any(HttpFault::default())));
-    filters.extend(locality.iter().map(|(plugin, _)| discovered(plugin)));
+    filters.extend(locality.iter().map(ours));
     if view.policies.has_any_locality() {
         filters.push(native("header_to_metadata", any(zone_to_metadata())));
     } else if !gateway && view.mesh.has_passports() {

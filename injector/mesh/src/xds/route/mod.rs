@@ -21,7 +21,7 @@ use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::
 use envoy_types::pb::google::protobuf::Any;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use weir_policy::{COOKIE_STATE, STABLE, SUBSET_HEADER, WITHOUT};
+use weir_policy::{COOKIE_STATE, SERVED_BY_HEADER, STABLE, SUBSET_HEADER, WITHOUT};
 
 /// The Envoy routes of one match. They belong together, in this order.
 pub(crate) struct Group {
@@ -84,9 +84,13 @@ fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_ma
         r#match: Some(envoy_match),
         request_headers_to_add: headers::to_add(&operations.request),
         request_headers_to_remove: headers::to_remove(&operations.request),
-        response_headers_to_add: headers::to_add(&operations.response).into_iter().chain(minted_cookie(view, http)).collect(),
+        response_headers_to_add: headers::to_add(&operations.response)
+            .into_iter()
+            .chain(minted_cookie(view, http))
+            .chain(served_by(view, http))
+            .collect(),
         response_headers_to_remove: headers::to_remove(&operations.response),
-        typed_per_filter_config: http.fault.as_ref().and_then(fault::per_route).into_iter().chain(canary_filters(view, http)).collect(),
+        typed_per_filter_config: http.fault.as_ref().and_then(fault::per_route).into_iter().chain(filters(view, http)).collect(),
         ..Default::default()
     };
     if let Some(redirect) = &http.redirect {
@@ -99,9 +103,9 @@ fn of_match(view: &View, http: &HttpRoute, matched: Option<&HttpMatch>, envoy_ma
     ways.iter().flat_map(|way| routes(view, http, &template, way, port)).collect()
 }
 
-/// Runs the canary filters that have a policy for a destination.
-fn canary_filters(view: &View, http: &HttpRoute) -> Vec<(String, Any)> {
-    let names: BTreeSet<&str> = http.route.iter().filter_map(|choice| view.policies.canary_filter(&choice.destination.host)).collect();
+/// Runs the filters that have a policy for a destination.
+fn filters(view: &View, http: &HttpRoute) -> Vec<(String, Any)> {
+    let names: BTreeSet<&str> = http.route.iter().flat_map(|choice| view.policies.filters(&choice.destination.host)).collect();
     // Envoy takes a configuration that is there, if empty, for "run it here".
     let run = || any(FilterConfig { config: Some(Any::default()), ..Default::default() });
     names.into_iter().filter_map(|name| Some((name.to_string(), run()?))).collect()
@@ -114,6 +118,12 @@ fn minted_cookie(view: &View, http: &HttpRoute) -> Option<HeaderValueOption> {
     mints.then(|| {
         headers::option("set-cookie", &format!("%FILTER_STATE(wasm.{COOKIE_STATE}:PLAIN)%"), HeaderAppendAction::AppendIfExistsOrAdd)
     })
+}
+
+/// The header that tells who served, if one is to. An answer of Envoy's own has none.
+fn served_by(view: &View, http: &HttpRoute) -> Option<HeaderValueOption> {
+    let tells = http.route.iter().any(|choice| view.policies.tells(&choice.destination.host));
+    tells.then(|| headers::option(SERVED_BY_HEADER, "%UPSTREAM_HOST_NAME%", HeaderAppendAction::OverwriteIfExistsOrAdd))
 }
 
 /// One of the ways that the requests of a match can go.
