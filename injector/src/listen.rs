@@ -1,11 +1,14 @@
 //! Listens on TCP, with TLS and without, and on unix sockets; each connection may speak HTTP/1, HTTP/2 or gRPC.
 
 mod owner;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, bail};
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 
@@ -67,7 +70,9 @@ pub fn unix(path: &Path) -> anyhow::Result<Socket> {
     Ok(Socket { listener, path: path.to_path_buf() })
 }
 
-/// Ends a server's connections: each after the answer that it is about to give.
+/// Ends a server's connections so that no request is lost, if the process then lives on for a while: one that is closed while it looks idle
+/// may have a request under way, which a client such as the API server does not send again. So one of HTTP/1 goes on until its next answer,
+/// which says that it is the last; new ones too are answered once, for who has not heard yet that this server goes. HTTP/2 has GOAWAY.
 pub type Closing = watch::Receiver<bool>;
 
 /// Nobody ends them.
@@ -131,12 +136,28 @@ async fn connection<A: Answer>(stream: impl AsyncRead + AsyncWrite + Unpin + Sen
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     server.http2().timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
-    let service = service_fn(move |request| {
-        let answer = answer.clone();
-        async move { answer.answer(request).await }
+    let http2 = Arc::new(Notify::new());
+    let (spoken, ends) = (http2.clone(), closing.clone());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let http1 = request.version() < Version::HTTP_2;
+        if !http1 {
+            spoken.notify_one();
+        }
+        let (answer, ends) = (answer.clone(), ends.clone());
+        async move {
+            let mut response = answer.answer(request).await?;
+            if http1 && (!A::KEPT || *ends.borrow()) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut serving = pin!(server.serve_connection(TokioIo::new(stream), service));
-    let closes = async { closing.wait_for(|closing| *closing).await.map(drop) };
+    let closes = async {
+        closing.wait_for(|closing| *closing).await.map(drop)?;
+        http2.notified().await;
+        Ok::<_, watch::error::RecvError>(())
+    };
     let ended = tokio::select! {
         ended = &mut serving => ended,
         // Without a sender nobody closes.
@@ -152,6 +173,9 @@ async fn connection<A: Answer>(stream: impl AsyncRead + AsyncWrite + Unpin + Sen
 
 /// What a server answers.
 pub trait Answer: Clone + Send + Sync + 'static {
+    /// Whether a connection of HTTP/1 is kept after an answer.
+    const KEPT: bool = true;
+
     /// Answers one request.
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send;
 }

@@ -68,6 +68,10 @@ struct Asked {
 }
 
 impl Answer for Webhook {
+    /// The API server speaks HTTP/1.1 and sends no request again whose connection went away: it has none that could. So every admission also
+    /// finds a replica that lives.
+    const KEPT: bool = false;
+
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let path = request.uri().path().to_string();
         if request.method() != Method::POST || !["/inject", "/validate"].contains(&path.as_str()) {
@@ -161,6 +165,9 @@ fn name(pod: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listen;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     fn webhook() -> Webhook {
         Webhook { values: Arc::default(), ca: "CA".into(), validator: Validator::default(), turns: Turns::default() }
@@ -206,5 +213,16 @@ mod tests {
         assert_eq!(response["allowed"], false);
         let message = response["status"]["message"].as_str().unwrap();
         assert!(message.contains("traffic.sidecar.istio.io/excludeInboundPorts") && message.contains("eighty"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn no_connection_outlives_its_admission() {
+        let listener = listen::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(listen::serve_tcp(listener, webhook(), listen::never()));
+        client.write_all(b"POST /inject HTTP/1.1\r\nhost: weir\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("the server ends it");
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
     }
 }

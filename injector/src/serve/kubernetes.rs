@@ -65,7 +65,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let (close, closing) = watch::channel(false);
     let (serving, served) = watch::channel(None);
     let (count, report) = watch::channel(Arc::default());
-    let monitoring = Monitoring { served: served.clone(), report: report.clone() };
+    let monitoring = Monitoring { served: served.clone(), closing: closing.clone(), report: report.clone() };
     tokio::spawn(listen::serve_tcp(tcp(MONITORING).await?, monitoring, closing.clone()));
     let (lead, leads) = watch::channel(false);
     tokio::spawn(lease::strive(client.clone(), replica.clone(), lead, closing.clone()));
@@ -120,7 +120,6 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    serving.send_replace(None);
     let _ = close.send(true);
     tokio::time::sleep(LEAVING).await;
     Ok(())

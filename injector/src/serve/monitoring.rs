@@ -2,7 +2,7 @@
 
 use crate::ads::http::{json, text};
 use crate::ads::service::Ads;
-use crate::listen::Answer;
+use crate::listen::{Answer, Closing};
 use crate::programmed::Report;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -29,15 +29,17 @@ const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetr
 /// Health and metrics.
 #[derive(Clone)]
 pub struct Monitoring {
-    /// What is served; none before all objects are read, and when the control plane is about to end.
+    /// What is served; none before all objects are read.
     pub served: watch::Receiver<Option<Ads>>,
+    /// Whether the control plane is about to end.
+    pub closing: Closing,
     /// What the proxies of this replica have.
     pub report: watch::Receiver<Arc<Report>>,
 }
 
 impl Answer for Monitoring {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let served = self.served.borrow().clone();
+        let served = if *self.closing.borrow() { None } else { self.served.borrow().clone() };
         Ok(match (request.uri().path(), served) {
             ("/healthz", _) => text(StatusCode::OK, "ok\n".to_string()),
             ("/readyz", Some(_)) => text(StatusCode::OK, "ok\n".to_string()),
@@ -114,11 +116,31 @@ mod tests {
     use crate::ads::nodes::Nodes;
     use crate::ads::stream::Protocol;
     use crate::world::World;
+    use crate::{ask, listen};
     use std::collections::BTreeSet;
+
+    fn ads() -> Ads {
+        Ads { world: watch::channel(Arc::new(World::of([]))).1, nodes: Nodes::default(), tokens: None }
+    }
+
+    #[tokio::test]
+    async fn a_replica_is_ready_from_its_first_mesh_until_it_is_about_to_end() {
+        let ((serving, served), (close, closing)) = (watch::channel(None), watch::channel(false));
+        let monitoring = Monitoring { served, closing, report: watch::channel(Arc::default()).1 };
+        let listener = listen::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(listen::serve_tcp(listener, monitoring, listen::never()));
+        let answers = async |path| ask::get(tokio::net::TcpStream::connect(address).await.unwrap(), path).await.is_ok();
+        assert!(answers("/healthz").await && !answers("/readyz").await);
+        serving.send_replace(Some(ads()));
+        assert!(answers("/healthz").await && answers("/readyz").await && answers("/metrics").await);
+        close.send_replace(true);
+        assert!(answers("/healthz").await && !answers("/readyz").await);
+    }
 
     #[test]
     fn metrics_tell_who_is_connected_and_what_is_wrong() {
-        let ads = Ads { world: watch::channel(Arc::new(World::of([]))).1, nodes: Nodes::default(), tokens: None };
+        let ads = ads();
         let node = "sidecar~198.18.1.2~a-0.shop~shop.svc.cluster.local".parse().unwrap();
         let _connected = ads.nodes.connect(node, Protocol::Delta);
         let page = metrics(&ads);
