@@ -54,6 +54,7 @@ cluster-needs:
 
 bench: build cluster-needs
 	cargo bench -p weir-policy
+	cargo run --release -p weir-simulator -- filters/simulator/courses.svg
 	cargo bench -p weir-mesh
 	target/debug/bench
 	cargo run -p weir-cluster-bench

@@ -47,8 +47,10 @@ pub struct Pick {
     pub endpoint: usize,
     /// What the filter chose.
     pub choice: Choice,
-    /// How the filter looks at it.
+    /// How the filter looks at it, and in which worker.
     pub look: Look,
+    /// The worker's place.
+    pub worker: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,11 +76,11 @@ pub struct Balancer {
 
 impl Balancer {
     /// Of a caller in a zone, for endpoints of these zones.
-    pub fn new(kind: Kind, zone: usize, zones: &[usize], phase: &Phase, seed: u64) -> Self {
+    pub fn new(kind: Kind, zone: usize, zones: &[usize], phase: &Phase, workers: usize, seed: u64) -> Self {
         let hosts = zones.iter().map(|zone| Host { zone: *zone, ..Host::default() }).collect();
         let mut random = Random::new(seed ^ 0x5eed);
         let next = random.below(zones.len());
-        Self { kind, zone, hosts, next, shares: Vec::new(), weir: Weir::new(zone, phase.zones.len(), random.bits()), random }
+        Self { kind, zone, hosts, next, shares: Vec::new(), weir: Weir::new(zone, phase.zones.len(), workers, random.bits()), random }
     }
 
     /// Learns by EDS which endpoints there are; not which of them answer.
@@ -93,10 +95,10 @@ impl Balancer {
 
     /// Picks an endpoint; for a retry another one than before.
     pub fn pick(&mut self, now: Micros, before: Option<&Pick>) -> Pick {
-        let (choice, look) = match (self.kind, before) {
-            (_, Some(before)) => (before.choice, before.look),
+        let (choice, look, worker) = match (self.kind, before) {
+            (_, Some(before)) => (before.choice, before.look, before.worker),
             (Kind::Weir, None) => self.weir.choose(now),
-            _ => (Choice::Near, Look::Not),
+            _ => (Choice::Near, Look::Not, 0),
         };
         let endpoint = match self.kind {
             Kind::RoundRobin => self.in_turn(now),
@@ -113,7 +115,7 @@ impl Balancer {
             },
         };
         self.hosts[endpoint].in_flight += 1;
-        Pick { endpoint, choice, look }
+        Pick { endpoint, choice, look, worker }
     }
 
     /// By priorities: the own zone, and for a retry (`previous_priorities`) or without it the others.
@@ -175,7 +177,7 @@ impl Balancer {
     pub fn ended(&mut self, now: Micros, pick: &Pick, took: Micros, tries: u32, answered: bool) {
         if self.kind == Kind::Weir {
             let by = self.hosts[pick.endpoint].zone;
-            self.weir.ended(now, pick.choice, pick.look, took, tries, answered.then_some(by));
+            self.weir.ended(now, pick, took, tries, answered.then_some(by));
         }
     }
 }

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn simulate(scenario: Scenario) -> Outcome {
     let least = least::crossing(&scenario, TARGET_UTILIZATION);
     let of = |kind| {
-        let runs = (1..=RUNS).map(|seed| Figures::of(&scenario, &world::run(kind, &scenario.phases, seed)));
+        let runs = (1..=RUNS).map(|seed| Figures::of(&scenario, &world::run(kind, &scenario.phases, scenario.workers, seed)));
         (kind, Figures::mean(runs.collect()))
     };
     let outcome = Outcome { least, figures: Kind::ALL.map(of).into(), scenario };

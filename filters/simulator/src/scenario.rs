@@ -8,6 +8,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What happens.
     pub phases: Vec<Phase>,
+    /// How many workers each caller's Envoy has.
+    pub workers: usize,
     /// The seconds before measuring begins.
     pub settles: u64,
 }
@@ -44,9 +46,10 @@ fn skewed(count: usize, endpoints: usize, callers: usize, load: f64) -> Vec<Zone
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    let steady = |name, zones| Scenario { name, phases: vec![Phase { seconds: 120, zones }], settles: 20 };
+    let steady = |name, zones| Scenario { name, workers: 1, phases: vec![Phase { seconds: 120, zones }], settles: 20 };
     let then = |name, before, after| Scenario {
         name,
+        workers: 1,
         phases: vec![Phase { seconds: 40, zones: before }, Phase { seconds: 100, zones: after }],
         settles: 20,
     };
@@ -54,12 +57,16 @@ pub fn all() -> Vec<Scenario> {
     vec![
         steady("balanced, at 65 %", even(0.65)),
         steady("callers 3:1:1, at 65 % in all", skewed(3, ENDPOINTS, 1, 0.65)),
+        Scenario { workers: 2, ..steady("the same, two workers a caller", skewed(3, ENDPOINTS, 1, 0.65)) },
+        Scenario { workers: 4, ..steady("the same, four workers a caller", skewed(3, ENDPOINTS, 1, 0.65)) },
         then("a zone at half capacity", even(0.5417), first(even(0.5417), |zone| zone.endpoints /= 2)),
         then("a zone 10 times slower", even(0.45), first(even(0.45), |zone| zone.slower = 10.0)),
         then("a zone gone", even(0.45), first(even(0.45), |zone| zone.up = false)),
         then("five times the load in one zone", even(0.3), five_times()),
+        Scenario { workers: 4, ..then("the same, four workers a caller", even(0.3), five_times()) },
         Scenario {
             name: "and its return",
+            workers: 1,
             phases: vec![Phase { seconds: 60, zones: five_times() }, Phase { seconds: 120, zones: even(0.3) }],
             settles: 40,
         },
@@ -67,6 +74,7 @@ pub fn all() -> Vec<Scenario> {
         steady("few requests: one per second and caller", vec![zone(ENDPOINTS, 1, 1.0 / 600.0); 3]),
         Scenario {
             name: "1,000 callers, 3:1:1, from 33 to 65 %",
+            workers: 1,
             phases: vec![Phase { seconds: 30, zones: skewed(3, 50, 200, 0.33) }, Phase { seconds: 90, zones: skewed(3, 50, 200, 0.65) }],
             settles: 60,
         },

@@ -1,13 +1,16 @@
 //! The locality filter as its shell runs it: the decision code of weir-policy, with a clock and random numbers.
 
+use crate::balancer::Pick;
 use crate::random::Random;
 use crate::world::Micros;
 use weir_policy::locality::{Choice, Compiled, Ended, Observed, Outcome, Policy};
 
-/// The filter of one caller.
+/// The filter of one caller, in each worker of its Envoy.
 pub struct Weir {
     policy: Policy,
-    observed: Observed,
+    workers: Vec<Observed>,
+    /// What the workers share.
+    shared: Vec<u8>,
     random: Random,
     zone: usize,
     tick: Micros,
@@ -24,35 +27,52 @@ pub enum Look {
     Chosen,
 }
 
+/// How often the filter ticks.
+const TICK: Micros = 500_000;
+
 impl Weir {
     /// Of a caller in a zone.
-    pub fn new(zone: usize, zones: usize, seed: u64) -> Self {
+    pub fn new(zone: usize, zones: usize, workers: usize, seed: u64) -> Self {
         let others: Vec<String> = (0..zones).filter(|other| *other != zone).map(|other| format!("\"r/{other}\"")).collect();
         let json = format!(
             r#"{{"version":1,"locality":{{"region":"r","zone":"{zone}"}},"services":[{{"hosts":["h"],"spill":{{}},"zones":[[{}]]}}]}}"#,
             others.join(",")
         );
         let policy = Policy::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-        Self { observed: Observed::new(&policy), policy, random: Random::new(seed), zone, tick: 0 }
+        let workers = (0..workers).map(|_| Observed::new(&policy)).collect();
+        Self { workers, policy, shared: Vec::new(), random: Random::new(seed), zone, tick: 0 }
     }
 
     fn service(policy: &Policy) -> &Compiled {
         policy.for_host(b"h").unwrap_or_else(|| panic!("the policy has the host"))
     }
 
-    /// Chooses for a request. While all is well the filter looks at one in eight.
-    pub fn choose(&mut self, now: Micros) -> (Choice, Look) {
+    /// Chooses for a request, and tells which worker did.
+    pub fn choose(&mut self, now: Micros) -> (Choice, Look, usize) {
         let clock = || now / 1_000;
         if now >= self.tick {
-            self.tick = now + 500_000;
-            self.observed.tick(clock());
+            self.tick = now + TICK;
+            self.tell(clock());
         }
-        let looks = self.observed.begins(clock);
-        if self.observed.is_calm() {
-            return (Choice::Near, if looks { Look::Sampled } else { Look::Not });
+        let worker = self.random.below(self.workers.len());
+        let observed = &mut self.workers[worker];
+        let looks = observed.begins(clock);
+        if observed.is_calm() {
+            return (Choice::Near, if looks { Look::Sampled } else { Look::Not }, worker);
         }
         let random = self.random.bits() as u32;
-        (self.observed.choose(Self::service(&self.policy), clock(), random), Look::Chosen)
+        (observed.choose(Self::service(&self.policy), clock(), random), Look::Chosen, worker)
+    }
+
+    fn tell(&mut self, now: u64) {
+        let service = Self::service(&self.policy);
+        for observed in &mut self.workers {
+            if observed.has_news(service) {
+                self.shared = observed.merge(&self.policy, service, &self.shared, now);
+                observed.is_told(service);
+            }
+            observed.tick(now);
+        }
     }
 
     /// The zone that a choice names.
@@ -61,10 +81,12 @@ impl Weir {
     }
 
     /// Takes in how a request went, and which zone answered.
-    pub fn ended(&mut self, now: Micros, choice: Choice, look: Look, took: Micros, tries: u32, by: Option<usize>) {
-        self.observed.ends();
-        let service = Self::service(&self.policy);
+    pub fn ended(&mut self, now: Micros, pick: &Pick, took: Micros, tries: u32, by: Option<usize>) {
+        let choice = pick.choice;
         let wanted = self.named(choice).unwrap_or(self.zone);
+        let service = Self::service(&self.policy);
+        let observed = &mut self.workers[pick.worker];
+        observed.ends();
         let outcome = match by {
             Some(by) if by == wanted => Outcome::Served,
             Some(_) if tries <= 1 && service.named(choice).is_none() => Outcome::Untried,
@@ -72,10 +94,10 @@ impl Weir {
         };
         let micros = (outcome == Outcome::Served && tries <= 1).then_some(took as u32);
         let ended = Ended { choice, outcome, micros };
-        match look {
+        match pick.look {
             Look::Not => {}
-            Look::Sampled => self.observed.sample(service, &ended, now / 1_000),
-            Look::Chosen => self.observed.observe(service, &ended, now / 1_000),
+            Look::Sampled => observed.sample(service, &ended, now / 1_000),
+            Look::Chosen => observed.observe(service, &ended, now / 1_000),
         }
     }
 }

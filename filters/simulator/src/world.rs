@@ -104,9 +104,9 @@ struct Caller {
 }
 
 /// What was seen in a run.
-pub fn run(kind: Kind, phases: &[Phase], seed: u64) -> Vec<Done> {
+pub fn run(kind: Kind, phases: &[Phase], workers: usize, seed: u64) -> Vec<Done> {
     let Some(first) = phases.first() else { return Vec::new() };
-    let mut world = World::new(kind, first, seed);
+    let mut world = World::new(kind, first, workers, seed);
     world.end = phases.iter().map(|phase| phase.seconds * 1_000_000).sum();
     let mut until = 0;
     for phase in phases {
@@ -120,7 +120,7 @@ pub fn run(kind: Kind, phases: &[Phase], seed: u64) -> Vec<Done> {
 }
 
 impl World {
-    fn new(kind: Kind, phase: &Phase, seed: u64) -> Self {
+    fn new(kind: Kind, phase: &Phase, workers: usize, seed: u64) -> Self {
         let mut endpoints = Vec::new();
         for (zone, of) in phase.zones.iter().enumerate() {
             for _ in 0..of.endpoints {
@@ -131,7 +131,7 @@ impl World {
         let mut callers = Vec::new();
         for (zone, of) in phase.zones.iter().enumerate() {
             for _ in 0..of.callers {
-                let balancer = Balancer::new(kind, zone, &zones, phase, seed.wrapping_add(callers.len() as u64));
+                let balancer = Balancer::new(kind, zone, &zones, phase, workers, seed.wrapping_add(callers.len() as u64));
                 callers.push(Caller { zone, balancer, gap: f64::INFINITY });
             }
         }

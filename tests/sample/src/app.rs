@@ -1,6 +1,7 @@
 //! What an instance plays, and which part of it answers a request.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderName;
@@ -10,6 +11,7 @@ use serde_json::json;
 use crate::answer::{self, Body};
 use crate::bookinfo::{self, Hosts};
 use crate::client::Client;
+use crate::desk::Desk;
 use crate::identity::Identity;
 use crate::{colour, product, stand_in};
 
@@ -24,7 +26,10 @@ pub enum Role {
         drop: Option<HeaderName>,
     },
     /// Answers with its zone.
-    OrderHistory,
+    OrderHistory {
+        /// How long it works on a request, on average.
+        work: Option<Duration>,
+    },
     /// Answers with a colour, and with the page that shows the colours of many answers.
     Colour {
         /// The name of the colour.
@@ -49,7 +54,7 @@ impl Role {
     pub fn name(&self) -> &'static str {
         match self {
             Role::Product { .. } => "product",
-            Role::OrderHistory => "order-history",
+            Role::OrderHistory { .. } => "order-history",
             Role::Colour { .. } => "colour",
             Role::Productpage(_) => "productpage",
             Role::Details => "details",
@@ -63,7 +68,7 @@ impl Role {
     pub fn default_port(&self) -> u16 {
         match self {
             Role::Productpage(_) | Role::Details | Role::Reviews(_) | Role::Ratings => 9080,
-            Role::Product { .. } | Role::OrderHistory | Role::Colour { .. } | Role::StandIn => 8080,
+            Role::Product { .. } | Role::OrderHistory { .. } | Role::Colour { .. } | Role::StandIn => 8080,
         }
     }
 }
@@ -75,6 +80,7 @@ pub struct App {
     client: Client,
     /// How many colours were asked for.
     answers: AtomicU32,
+    desk: Desk,
 }
 
 /// Whether the next answer is a failure, so that `percent` of them are, evenly spread.
@@ -86,7 +92,7 @@ fn fails(answers: &AtomicU32, percent: u32) -> bool {
 impl App {
     /// An instance that plays `role` as `identity`.
     pub fn new(role: Role, identity: Identity) -> App {
-        App { role, identity, client: Client::new(None), answers: AtomicU32::new(0) }
+        App { role, identity, client: Client::new(None), answers: AtomicU32::new(0), desk: Desk::default() }
     }
 
     /// Answers a request that arrived on `port`.
@@ -97,7 +103,12 @@ impl App {
         }
         match &self.role {
             Role::Product { order_history, drop } => product::answer(&request, identity, client, order_history, drop.as_ref()).await,
-            Role::OrderHistory => answer::json(StatusCode::OK, &product::with(identity, json!({"orders": ["tea", "rope", "ink"]}))),
+            Role::OrderHistory { work } => {
+                if let Some(work) = work {
+                    self.desk.work(*work).await;
+                }
+                answer::json(StatusCode::OK, &product::with(identity, json!({"orders": ["tea", "rope", "ink"]})))
+            }
             Role::Colour { colour, errors } => colour::answer(&request, identity, colour, fails(&self.answers, *errors)),
             Role::Productpage(hosts) => bookinfo::productpage::answer(request, client, hosts).await,
             Role::Details => bookinfo::details::answer(&request),

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use hyper::Method;
@@ -46,6 +47,9 @@ pub enum Command {
     OrderHistory {
         #[command(flatten)]
         listen: Listen,
+        /// Work so long on a request, on average, and on one at a time
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        work: Option<Duration>,
     },
     /// Answer with a colour at /colour, and with a page of many answers at /
     Colour {
@@ -136,7 +140,7 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Command::Product { listen, order_history, drop } => play(Role::Product { order_history, drop }, listen).await,
-            Command::OrderHistory { listen } => play(Role::OrderHistory, listen).await,
+            Command::OrderHistory { listen, work } => play(Role::OrderHistory { work }, listen).await,
             Command::Colour { listen, colour, errors } => play(Role::Colour { colour, errors }, listen).await,
             Command::Productpage { listen } => play(Role::Productpage(Hosts::from_env()), listen).await,
             Command::Details { listen } => play(Role::Details, listen).await,

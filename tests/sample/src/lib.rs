@@ -11,6 +11,7 @@ pub mod bookinfo;
 mod cli;
 pub mod client;
 mod colour;
+mod desk;
 mod forward;
 pub mod grpc;
 pub mod identity;

@@ -7,7 +7,7 @@ use crate::{get, identity, json, nowhere, start, text, url};
 
 #[tokio::test]
 async fn product_answers_with_its_zone_and_order_historys() {
-    let order_history = start(Role::OrderHistory, identity("history-1", "v1", "b")).await;
+    let order_history = start(Role::OrderHistory { work: None }, identity("history-1", "v1", "b")).await;
     let product = start(Role::Product { order_history: url(&order_history, "/"), drop: None }, identity("product-1", "v1", "a")).await;
 
     let answer = get(&url(&product, "/"), &[]).await;

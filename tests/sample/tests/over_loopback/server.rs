@@ -12,9 +12,12 @@ use crate::{TIMEOUT, get, identity, start, text, url};
 
 #[tokio::test]
 async fn every_role_says_that_it_is_healthy() {
-    for role in
-        [Role::OrderHistory, Role::Product { order_history: "http://127.0.0.1:1/".into(), drop: None }, Role::Details, Role::StandIn]
-    {
+    for role in [
+        Role::OrderHistory { work: None },
+        Role::Product { order_history: "http://127.0.0.1:1/".into(), drop: None },
+        Role::Details,
+        Role::StandIn,
+    ] {
         let server = start(role, identity("", "", "")).await;
         assert_eq!(text(&get(&url(&server, "/healthz"), &[]).await), "ok\n");
     }
