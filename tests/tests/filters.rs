@@ -215,7 +215,7 @@ async fn the_locality_filter_leaves_a_zone_that_fails_and_returns_to_it() {
     let mesh = Up::start(&["tests/manifests/zones.yaml"]).unwrap();
     let report = ask(&mesh).await;
     assert_eq!((report.failed, report.values.get("b")), (0, Some(&1000)), "{report:?}");
-    counts(&mesh, "weir_locality_deviated", 900).await;
+    counts(&mesh, "weir_locality_failover", 900).await;
     counts(&mesh, "weir_locality_failed", 5).await;
     // Two workers learn it each, from one answer in eight, and then probe now and then.
     let retries = mesh.counted(GATEWAY, "outbound.80..backend.*upstream_rq_retry$").unwrap();
