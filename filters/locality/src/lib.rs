@@ -37,8 +37,8 @@ pub struct Locality {
 /// What is to be known of a request when it ends.
 #[derive(Debug, Clone, Copy)]
 enum Sent {
-    /// It went without a choice.
-    Unasked,
+    /// It went without a choice, and stands for so many.
+    Unasked { count: u32 },
     /// A choice was made for it, for the service at this place.
     Chosen { service: usize, choice: Choice },
 }
@@ -89,7 +89,7 @@ impl Filter for Locality {
         });
         let sent = match sent {
             Some((service, choice)) => Sent::Chosen { service, choice },
-            None if looks => Sent::Unasked,
+            None if looks > 0 => Sent::Unasked { count: looks },
             None => return,
         };
         if let Some(Sent::Chosen { service, choice }) = self.awaited.borrow_mut().put(request, sent)
@@ -106,15 +106,15 @@ impl Filter for Locality {
         self.observed.borrow_mut().ends();
         match self.awaited.borrow_mut().take(request) {
             None => {}
-            Some(Sent::Unasked) => {
+            Some(Sent::Unasked { count }) => {
                 if let Some(service) = self.service() {
-                    let ended = self.ended(service, Choice::Near);
+                    let ended = self.ended(service, Choice::Near, count);
                     self.observed.borrow_mut().sample(service, &ended, now());
                 }
             }
             Some(Sent::Chosen { service, choice }) => {
                 if let Some(service) = self.policy.service(service) {
-                    let ended = self.ended(service, choice);
+                    let ended = self.ended(service, choice, 1);
                     self.observed.borrow_mut().observe(service, &ended, now());
                 }
             }
@@ -141,21 +141,22 @@ impl Locality {
         Some((service.place, choice))
     }
 
-    /// What Envoy knows of a request that has ended.
-    fn ended(&self, service: &Compiled, choice: Choice) -> Ended {
+    /// What Envoy knows of a request that has ended, which stands for so many.
+    fn ended(&self, service: &Compiled, choice: Choice, stands_for: u32) -> Ended {
         let status = number("response\0code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
         let response = Response { status, attempts: number("upstream\0request_attempt_count").unwrap_or(1) };
-        let outcome = response.outcome(&self.policy, service, choice, || {
-            Some((property("upstream\0locality\0region").unwrap_or_default(), property("upstream\0locality\0zone")?))
-        });
+        let outcome = response.outcome(&self.policy, service, choice, served_by);
         if outcome == Outcome::Failed {
             count(FAILED);
             if is_debug() {
                 log(Level::Debug, &format!("{} failed: {response:?}", service.named(choice).unwrap_or("the own zone")));
             }
         }
-        if let (Outcome::Served, Some(from), Some(to)) = (outcome, self.policy.own(), service.named(choice)) {
-            self.crossing.borrow_mut().count(from, to, choice, self.policy.price);
+        if let Some(price) = self.policy.price
+            && let (Some(from), Some((region, zone))) = (self.policy.own(), served_by())
+        {
+            let to = [&region, b"/".as_slice(), &zone].concat();
+            self.crossing.borrow_mut().count(from, &String::from_utf8_lossy(&to), choice, stands_for, price);
         }
         let timed = outcome == Outcome::Served && response.is_timed();
         let micros = if timed { number("response\0backend_latency") } else { None };
@@ -173,6 +174,11 @@ impl Locality {
             }
         }
     }
+}
+
+/// Region and zone of the endpoint that answered, if one did.
+fn served_by() -> Option<(Box<[u8]>, Box<[u8]>)> {
+    Some((property("upstream\0locality\0region").unwrap_or_default(), property("upstream\0locality\0zone")?))
 }
 
 fn cluster() -> Option<Box<[u8]>> {

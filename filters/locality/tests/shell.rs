@@ -65,6 +65,8 @@ fn counts_what_goes_to_another_zone_and_what_it_costs() {
     for _ in 0..9 {
         named(&vm, b"b", 1);
     }
+    assert_eq!(counted(&vm, "weir_zone_requests.r/a.r/a.near"), 1);
+    assert_eq!(counted(&vm, "weir_zone_requests.r/a.r/b.native"), 5, "retries");
     // A tenth of a gigabyte each, at 0.02: two thousandths of the currency.
     for (counter, expected) in [("requests", 10), ("bytes", 1_000_000_000), ("cost", 20_000)] {
         assert_eq!(counted(&vm, &format!("weir_zone_{counter}.r/a.r/b.failover")), expected, "{counter}");

@@ -201,7 +201,7 @@ fn some_requests_are_looked_at_while_all_is_well_and_all_after_a_failure() {
     let looked = |proxy: &mut Proxy, count: u32| -> u32 {
         let mut looked = 0;
         for _ in 0..count {
-            looked += u32::from(proxy.observed.begins(|| proxy.now));
+            looked += u32::from(proxy.observed.begins(|| proxy.now) > 0);
             proxy.observed.ends();
         }
         proxy.observed.tick(proxy.now);
@@ -438,7 +438,7 @@ fn a_choice_and_its_outcome_allocate_nothing() {
             let outcome = if is_near && (300..600).contains(&turn) { Outcome::Failed } else { Outcome::Served };
             let is_slow = (5_000..8_000).contains(&turn) || (is_near && turn > 10_000);
             let micros = if is_slow { 100_000 } else { 10_000 };
-            if looks {
+            if looks > 0 {
                 observed.observe(spills, &Ended { choice, outcome, micros: Some(micros) }, now);
             } else {
                 observed.lost(spills, choice);

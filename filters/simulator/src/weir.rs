@@ -58,7 +58,7 @@ impl Weir {
         let observed = &mut self.workers[worker];
         let looks = observed.begins(clock);
         if observed.is_calm() {
-            return (Choice::Near, if looks { Look::Sampled } else { Look::Not }, worker);
+            return (Choice::Near, if looks > 0 { Look::Sampled } else { Look::Not }, worker);
         }
         let random = self.random.bits() as u32;
         (observed.choose(Self::service(&self.policy), clock(), random), Look::Chosen, worker)

@@ -19,14 +19,14 @@ pub struct Config {
     /// Where this proxy runs; filled in by the control plane. Without it no zone is ever named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locality: Option<Locality>,
-    /// What traffic between zones costs, for the metrics.
+    /// What traffic between zones costs. With it the filter counts what goes from zone to zone, why, and what that costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
     /// One entry per service.
     pub services: Vec<Service>,
 }
 
-/// What traffic between zones costs. The filter counts it, in millionths of the currency.
+/// What traffic between zones costs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

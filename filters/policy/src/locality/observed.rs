@@ -80,8 +80,9 @@ impl Observed {
         self.alert_until == 0
     }
 
-    /// A request begins; whether it is to be looked at when it ends. The clock is read if there are more of them than usual.
-    pub fn begins(&mut self, clock: impl FnOnce() -> u64) -> bool {
+    /// A request begins. For how many it stands that is to be looked at when it ends; 0 if it is not to be. The clock is read if there are
+    /// more of them than usual.
+    pub fn begins(&mut self, clock: impl FnOnce() -> u64) -> u32 {
         self.under_way += 1;
         self.usually += (self.under_way as f32 - self.usually) / USUAL;
         if self.under_way as f32 > SURGE + SURGES * self.usually {
@@ -89,7 +90,11 @@ impl Observed {
             self.alert(now + SURGE_MS, now);
         }
         self.begun = self.begun.wrapping_add(1);
-        !self.is_calm() || self.begun.is_multiple_of(self.stride)
+        match self.begun % self.stride {
+            _ if !self.is_calm() => 1,
+            0 => self.stride,
+            _ => 0,
+        }
     }
 
     /// A request ends.
