@@ -1,6 +1,7 @@
 //! Canary policies and what they make of a route; and policies that are not valid.
 
 use crate::support::*;
+use std::path::Path;
 use weir_mesh::mesh;
 use weir_mesh::object::{Objects, Rejected};
 
@@ -122,4 +123,29 @@ fn a_policy_that_is_not_valid_names_its_json_path_and_the_last_good_one_stays() 
         told(&with(&bad, &Objects::default())).resources.keys().all(|kind| *kind != weir_mesh::snapshot::Type::ExtensionConfig),
         "none before"
     );
+}
+
+/// The examples of a page of the reference, as WasmPlugins.
+fn examples(filter: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../filters/policy/reference/{filter}.md"));
+    let page = std::fs::read_to_string(path).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let plugin = |fields: &str| {
+        let version = if fields.starts_with("version:") { "" } else { "version: 1\n" };
+        let config: String = format!("{version}{fields}").lines().map(|line| format!("  {line}\n")).collect();
+        istio("WasmPlugin", "shop/example", &format!("url: file:///etc/weir/modules/weir-{filter}.wasm\npluginConfig:\n{config}"))
+    };
+    blocks.map(|block| if block.starts_with("apiVersion") { block.to_string() } else { plugin(block) }).collect()
+}
+
+#[test]
+fn every_example_of_the_reference_is_a_policy_as_it_is_written_there() {
+    for (filter, at_least) in [("canary", 40), ("locality", 4)] {
+        let examples = examples(filter);
+        assert!(examples.len() >= at_least, "{filter}: {}", examples.len());
+        for example in examples {
+            let read = read(&[&example]);
+            assert_eq!((read.findings.as_slice(), read.objects.len()), ([].as_slice(), 1), "{example}");
+        }
+    }
 }
