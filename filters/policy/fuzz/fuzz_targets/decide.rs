@@ -13,15 +13,15 @@ use std::sync::LazyLock;
 use weir_policy::canary::{Config, Policy, Seen, Verdict};
 
 fn policy(edge: bool) -> (Config, Policy) {
-    let passport = format!(
-        r#"{{"edge":{edge},"secrets":["{}"],"key":[{{"cookie":"user"}},{{"query":"user"}}],
-            "override":[{{"header":{{"name":"x-tester","exact":"yes"}},"subset":"v2"}}]}}"#,
-        "0a".repeat(32)
-    );
+    let passport =
+        r#"{"key":[{"cookie":"user"},{"query":"user"}],"override":[{"header":{"name":"x-tester","exact":"yes"},"subset":"v2"}]}"#;
     let canary = r#"{"hosts":["reviews"],"stable":"v1","train":"t","key":[{"cookie":"user"},{"header":"x-user"},{"jwtClaim":"sub"},{"sourceAddress":{}}],
         "override":[{"cookie":{"name":"tester","exact":"yes"},"subset":"v3"}],"deny":[{"header":{"name":"x-user","oneOf":["eve","bob"]}}],
         "allow":[{"cookie":{"name":"group","exact":"beta"},"percent":50},{"jwtClaim":{"name":"sub","exact":"ann"}}],"governor":{}}"#;
-    let config = Policy::read(format!(r#"{{"version":1,"passport":{passport},"canaries":[{canary}]}}"#).as_bytes()).expect("a good policy");
+    let json = format!(r#"{{"version":1,"passport":{passport},"canaries":[{canary}]}}"#);
+    let mut config = Policy::read(json.as_bytes()).expect("a good policy");
+    let passport = config.passport.as_mut().expect("one with passports");
+    (passport.edge, passport.secrets) = (edge, vec!["0a".repeat(32)]);
     let policy = Policy::try_from(&config).expect("a good policy");
     (config, policy)
 }

@@ -14,7 +14,7 @@ use weir_policy::canary::{Config, Policy};
 
 /// The orders in which the sources are looked at, with rules and without.
 static POLICIES: LazyLock<Vec<(Config, Policy)>> = LazyLock::new(|| {
-    const RULES: &str = r#","deny":[{"header":{"name":"x-user","oneOf":["eve","bob",""]}}],"override":[{"jwtClaim":{"name":"sub","exact":"ann"},"subset":"v3"}],
+    const RULES: &str = r#","deny":[{"header":{"name":"x-user","oneOf":["eve","bob"]}}],"override":[{"jwtClaim":{"name":"sub","exact":"ann"},"subset":"v3"}],
         "allow":[{"header":{"name":"x-group","exact":"beta"},"percent":50},{"header":{"name":"x-user","exact":"sue"}}]"#;
     let mut keys = [r#"{"query":"user"}"#, r#"{"header":"X-User"}"#, r#"{"jwtClaim":"sub"}"#, r#"{"sourceAddress":{}}"#];
     let policies = (0..2 * keys.len()).map(|place| {

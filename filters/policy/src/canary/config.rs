@@ -146,7 +146,7 @@ impl Default for Governor {
 impl Read for Governor {
     fn read(value: Value) -> Result<Self, Error> {
         let mut read = Self::default();
-        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).end()?;
+        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).filled_in().end()?;
         Ok(read)
     }
 }
@@ -157,7 +157,9 @@ impl Read for Config {
         Object::of(value)?
             .required("version", &mut read.version)
             .or("routed", &mut read.routed)
+            .filled_in()
             .optional("caller", &mut read.caller)
+            .filled_in()
             .optional("passport", &mut read.passport)
             .required("canaries", &mut read.canaries)
             .end()?;
@@ -172,7 +174,9 @@ impl Read for Passport {
             .or("key", &mut read.key)
             .or("override", &mut read.overrides)
             .or("edge", &mut read.edge)
+            .filled_in()
             .or("secrets", &mut read.secrets)
+            .filled_in()
             .end()?;
         Ok(read)
     }

@@ -5,6 +5,8 @@ use crate::Error;
 
 /// How deep arrays and objects may lie in each other: far deeper than those of any configuration.
 const MOST_LEVELS: usize = 32;
+/// How many members an object may have, each of which is compared with all.
+const MOST_MEMBERS: usize = 64;
 
 pub(super) struct Text<'j> {
     json: &'j str,
@@ -34,6 +36,7 @@ impl<'j> Text<'j> {
             _ if self.word("null") => Ok(Value::Null),
             _ if self.word("true") => Ok(Value::Bool(true)),
             _ if self.word("false") => Ok(Value::Bool(false)),
+            _ if self.word("\u{feff}") => Err(self.expected("a document without a byte order mark")),
             _ => Err(self.expected("a value")),
         }
     }
@@ -64,6 +67,9 @@ impl<'j> Text<'j> {
             }
             if self.peek() != Some(b'"') {
                 return Err(self.expected("a member's name in quotes"));
+            }
+            if members.len() == MOST_MEMBERS {
+                return Err(self.expected(&format!("at most {MOST_MEMBERS} fields")));
             }
             let name = self.string()?;
             if members.iter().any(|(known, _)| *known == name) {

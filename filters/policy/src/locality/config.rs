@@ -109,7 +109,9 @@ impl Read for Config {
         Object::of(value)?
             .required("version", &mut read.version)
             .or("routed", &mut read.routed)
+            .filled_in()
             .optional("locality", &mut read.locality)
+            .filled_in()
             .optional("price", &mut read.price)
             .required("services", &mut read.services)
             .end()?;
@@ -133,6 +135,7 @@ impl Read for Service {
             .or("servedBy", &mut read.served_by)
             .optional("spill", &mut read.spill)
             .or("zones", &mut read.zones)
+            .filled_in()
             .end()?;
         Ok(read)
     }
