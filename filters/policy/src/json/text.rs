@@ -122,7 +122,7 @@ impl<'j> Text<'j> {
     }
 
     fn number(&mut self) -> Result<Value, Error> {
-        let mut plain = !self.word("-");
+        let plain = !self.word("-");
         let digits = self.digits()?;
         if digits.len() > 1 && digits.starts_with('0') {
             return Err(self.expected("a number without a leading zero"));
@@ -132,9 +132,12 @@ impl<'j> Text<'j> {
             fraction = Some(self.digits()?);
         }
         if self.word("e") || self.word("E") {
-            plain = false;
-            let _sign = self.word("+") || self.word("-");
-            self.digits()?;
+            let is_small = self.word("-");
+            let _sign = self.word("+");
+            let exponent = self.digits()?.parse().ok().filter(|_| plain && is_small);
+            // So serde_json writes what is small, and no configuration has anything large.
+            let small = exponent.and_then(|exponent| Decimal::small(digits, fraction.unwrap_or_default(), exponent));
+            return Ok(small.map_or(Value::OtherNumber, Value::Decimal));
         }
         let number: Option<u64> = digits.parse().ok().filter(|_| plain);
         Ok(match (number, fraction) {
