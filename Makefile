@@ -9,8 +9,10 @@ OUR_ENVOY := .tools/envoy
 CLUSTER := target/cluster
 # When `make demo` ends: so long after its start, at the earliest with its last figure; without it at Ctrl-C.
 FOR ?=
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS := 60
 
-.PHONY: build demo test policy-test lint bench envoy needs cluster cluster-down cluster-needs
+.PHONY: build demo test policy-test fuzz lint bench envoy needs cluster cluster-down cluster-needs
 
 build: needs wasm envoy
 	cargo build -p weir -p weir-sample -p weir-cluster -p weir-tests
@@ -29,6 +31,16 @@ policy-test: export CARGO_TARGET_WASM32_WASIP1_RUNNER = node --no-warnings $(CUR
 policy-test:
 	@command -v node >/dev/null || { test -z "$$CI" && echo "SKIPPED: weir-policy's tests as Wasm: there is no node" >&2; }
 	@! command -v node >/dev/null || { $(call add-target,wasm32-wasip1) && cargo test -p weir-policy --target wasm32-wasip1; }
+
+# What it comes across is kept in corpus/, an input that breaks something in artifacts/.
+fuzz:
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || \
+		{ echo "no cargo-fuzz: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; exit 1; }
+	@set -e; for dir in filters/policy/fuzz injector/mesh/fuzz; do for target in $$(cargo fuzz list --fuzz-dir $$dir); do \
+		echo "$$dir/fuzz_targets/$$target.rs, $(FUZZ_SECONDS) s"; mkdir -p $$dir/corpus/$$target; \
+		cargo +nightly fuzz run --fuzz-dir $$dir $$target $$dir/corpus/$$target $$(ls -d $$dir/seeds/$$target 2>/dev/null) -- \
+			$$(ls $$dir/words.dict 2>/dev/null | sed s/^/-dict=/) -max_len=16384 -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1; \
+	done; done
 
 # Natively, as Wasm, and the fuzz targets, without libFuzzer.
 lint: wasm-target

@@ -82,6 +82,39 @@ fn finds_the_cookie_in_any_of_several_headers() {
     assert_eq!(bucket(&[]), None);
 }
 
+/// Headers in their order.
+type Sent = Vec<(&'static str, Vec<u8>)>;
+
+#[test]
+fn users_are_found_among_headers_of_any_bytes_number_and_size() {
+    let passport = format!(r#"{{"edge":false,"secrets":["{}"]}}"#, "0a".repeat(32));
+    let canary = r#"{"hosts":["reviews"],"train":"autumn","key":[{"cookie":"user"},{"query":"user"},{"header":"x-user-id"}]}"#;
+    let vm = Vm::<Canary>::start(&format!(r#"{{"version":1,"passport":{passport},"canaries":[{canary}]}}"#)).unwrap();
+    let bucket = |headers: &[(&str, &[u8])]| {
+        let (sent, _) = vm.exchange(headers, &[REVIEWS], &[]);
+        sent.into_iter().find(|(name, _)| name == "x-weir-bucket").map(|(_, value)| value)
+    };
+    let long = vec![b'a'; 1 << 20];
+    let of_long = |before: &str, after: &str| [before.as_bytes(), &long, after.as_bytes()].concat();
+    let cases: [(Sent, Option<&[u8]>); 9] = [
+        (vec![("cookie", of_long("", "; user=ann"))], Some(b"ann")),
+        (vec![("cookie", of_long("user=", ";a=1"))], Some(&long)),
+        (vec![("x-user-id", long.clone())], Some(&long)),
+        (vec![(":path", of_long("/?", "&user=ann"))], Some(b"ann")),
+        (vec![("baggage", of_long("a=1,weir=", "")), ("x-user-id", b"ann".to_vec())], Some(b"ann")),
+        (vec![("cookie", b"\0\xff;;=;user=\xff\0\xfe; =".to_vec())], Some(b"\xff\0\xfe")),
+        (vec![("cookie", b"\xff".to_vec()); 5_000].into_iter().chain([("cookie", b"user=ann".to_vec())]).collect(), Some(b"ann")),
+        (vec![("baggage", b"weir=\0,\xff=\xfe".to_vec()); 5_000], None),
+        (vec![("cookie", b"user".to_vec()), (":path", b"?#&user=ann".to_vec()), ("x-user-id", Vec::new())], None),
+    ];
+    for (headers, user) in &cases {
+        let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+        let expected = user.and_then(|user| bucket(&[("x-user-id", user)]));
+        let shown: Vec<_> = headers.iter().take(3).map(|(name, value)| (name, value.iter().take(20).collect::<Vec<_>>())).collect();
+        assert_eq!((bucket(&headers), expected.is_some()), (expected.clone(), user.is_some()), "{shown:?}");
+    }
+}
+
 #[test]
 fn gives_a_cookie_to_who_has_none() {
     let vm = Vm::start(r#"{"version":1,"canaries":[{"hosts":["reviews"],"key":[{"mint":{"name":"u"}}]}]}"#).unwrap();

@@ -10,6 +10,7 @@ mod policy;
 mod request;
 mod source;
 mod user;
+mod written;
 
 pub mod governor;
 

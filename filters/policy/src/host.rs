@@ -47,14 +47,33 @@ impl Index {
     }
 }
 
+/// How many hosts a user's policy may name.
+const MOST: usize = 10_000;
+
+/// Refuses hosts that would take long to index; the path begins with the entry that has one too many.
+pub(crate) fn at_most<'a>(entries: impl Iterator<Item = &'a [String]>) -> Result<(), Error> {
+    let mut count = 0;
+    for (entry, hosts) in entries.enumerate() {
+        count += hosts.len();
+        if count > MOST {
+            return Err(Error::new(
+                format!("[{entry}].hosts"),
+                format!("expected at most {MOST} hosts in all: `*` and `*.SUFFIX` name several"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// A host as in a VirtualService: a name, short or full, or a wildcard. (The control plane expands short names and
 /// wildcards; a filter only meets full names.)
 fn check(host: &str) -> Result<(), String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:*".contains(&byte);
-    if !host.is_empty() && host.bytes().all(allowed) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    let name = host.strip_prefix("*.").unwrap_or(if host == "*" { "all" } else { host });
+    if !name.is_empty() && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(format!("expected a host as in a VirtualService, found {host:?}"))
+    Err(format!("expected a host as in a VirtualService: a name, an address, `*` or `*.SUFFIX`, found {host:?}"))
 }
 
 #[cfg(test)]

@@ -49,19 +49,30 @@ pub(crate) fn version(version: u32) -> Result<(), Error> {
     if version == VERSION { Ok(()) } else { Err(Error::new("version", format!("expected {VERSION}, found {version}"))) }
 }
 
+/// Refuses a member that is not a user's to write.
+pub(crate) fn not_filled_in(name: &str, is_there: bool) -> Result<(), Error> {
+    if is_there { Err(Error::new(name, "expected nothing, since the control plane fills it in: leave it out")) } else { Ok(()) }
+}
+
 impl Value {
+    /// What stands there instead of what was expected, and what to write.
     fn mismatch(&self, expected: &str) -> Error {
         let found = match self {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Unsigned(_) => "a number",
-            Self::Decimal(_) => "a number that is not whole",
-            Self::OtherNumber => "a number that is negative, too large or not whole",
+            Self::Decimal(_) => "a number with a fraction",
+            Self::OtherNumber => "a number that is negative, too large or with an exponent",
             Self::String(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
         };
-        Error::new("", format!("expected {expected}, found {found}"))
+        let write = match (expected, self) {
+            ("a string", Self::Bool(_) | Self::Unsigned(_) | Self::Decimal(_) | Self::OtherNumber) => ": write it in quotes",
+            ("a whole number" | "a number of at least 0" | "a boolean", Self::String(_)) => ": write it without quotes",
+            _ => "",
+        };
+        Error::new("", format!("expected {expected}, found {found}{write}"))
     }
 }
 
@@ -74,9 +85,8 @@ impl Object {
 
     /// A member that may be missing.
     pub fn optional<T: Read>(&mut self, name: &'static str, into: &mut Option<T>) -> &mut Self {
-        match self.take(name) {
-            None | Some(Value::Null) => {}
-            Some(value) => *into = self.keep(name, T::read(value)),
+        if let Some(value) = self.take(name) {
+            *into = self.keep(name, T::read(value));
         }
         self
     }
@@ -99,10 +109,16 @@ impl Object {
         self.or(name, into)
     }
 
+    /// The member before is one that the control plane fills in: nobody is told to write it.
+    pub fn filled_in(&mut self) -> &mut Self {
+        self.known.pop();
+        self
+    }
+
     /// Nothing is left. A name that is not known is told before all else: it may be a misspelt one of those that are missing.
     pub fn end(&mut self) -> Result<(), Error> {
         if let Some((name, _)) = self.members.first() {
-            return Err(Error::new(name, format!("unknown field `{name}`, expected {}", one_of(&self.known))));
+            return Err(Error::new(name, unknown("field", name, &self.known)));
         }
         self.error.take().map_or(Ok(()), Err)
     }
@@ -110,7 +126,13 @@ impl Object {
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         let place = self.members.iter().position(|(known, _)| known == name)?;
-        Some(self.members.swap_remove(place).1)
+        let value = self.members.swap_remove(place).1;
+        if matches!(value, Value::Null) {
+            // YAML has it for a value that was forgotten too, and for one that is no number: then all would be meant.
+            self.fail(Error::new(name, "expected a value, found null: write one, or leave the field out"));
+            return None;
+        }
+        Some(value)
     }
 
     fn keep<T>(&mut self, name: &str, read: Result<T, Error>) -> Option<T> {
@@ -133,9 +155,7 @@ pub(crate) fn variant<T>(value: Value, names: &[&str], read: impl FnOnce(&str, V
     let expected = || format!("expected an object with one of {}", names.join(", "));
     let Value::Object(members) = value else { return Err(Error::new("", expected())) };
     match <[(String, Value); 1]>::try_from(members) {
-        Ok([(name, _)]) if !names.contains(&name.as_str()) => {
-            Err(Error::new(&name, format!("unknown variant `{name}`, expected {}", one_of(names))))
-        }
+        Ok([(name, _)]) if !names.contains(&name.as_str()) => Err(Error::new(&name, unknown("variant", &name, names))),
         Ok([(name, value)]) => read(&name, value).map_err(|error| error.inside(&name)),
         Err(members) => {
             let found: Vec<_> = members.iter().map(|(name, _)| format!("`{name}`")).collect();
@@ -145,8 +165,30 @@ pub(crate) fn variant<T>(value: Value, names: &[&str], read: impl FnOnce(&str, V
     }
 }
 
-fn one_of(names: &[&str]) -> String {
-    format!("one of `{}`", names.join("`, `"))
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    // A module reads what the control plane wrote, and nobody reads what it says.
+    let near = if cfg!(target_os = "unknown") { None } else { known.iter().map(|known| (difference(name, known), known)).min() };
+    let meant = match near {
+        Some((difference, near)) if difference * 2 <= name.len() => format!(" (is `{near}` meant?)"),
+        _ => String::new(),
+    };
+    let expected = if known.is_empty() { "none".into() } else { format!("one of `{}`", known.join("`, `")) };
+    format!("unknown {what} `{name}`{meant}, expected {expected}")
+}
+
+/// How long what differs between two names is: what is between their common beginning and end, without a look at case, `-` and `_`.
+fn difference(one: &str, other: &str) -> usize {
+    let letters = |name: &str| name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect::<Vec<u8>>();
+    let (mut one, mut other) = (letters(one), letters(other));
+    for _ in 0..2 {
+        while !one.is_empty() && one.last() == other.last() {
+            one.pop();
+            other.pop();
+        }
+        one.reverse();
+        other.reverse();
+    }
+    one.len().max(other.len())
 }
 
 impl Read for String {

@@ -2,10 +2,10 @@
 
 /// The value of the first parameter of that name.
 pub(crate) fn find<'a>(path: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    // Clients send no fragment, but one that does must not change the user.
+    let path = path.split(|&byte| byte == b'#').next()?;
     let start = path.iter().position(|&byte| byte == b'?')?;
     let query = path.get(start + 1..)?;
-    // Clients send no fragment, but one that does must not change the user.
-    let query = query.split(|&byte| byte == b'#').next()?;
     query.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 
@@ -15,7 +15,7 @@ mod tests {
 
     #[test]
     fn finds_the_first_parameter_of_the_name() {
-        let cases: [(&[u8], Option<&[u8]>); 11] = [
+        let cases: [(&[u8], Option<&[u8]>); 12] = [
             (b"/a?user=ann", Some(b"ann")),
             (b"/?a=1&user=ann&user=bob", Some(b"ann")),
             (b"/?user=", Some(b"")),
@@ -26,6 +26,7 @@ mod tests {
             (b"/user=ann", None),
             (b"/?xuser=ann&User=bob", None),
             (b"/?#user=ann", None),
+            (b"/#?user=ann", None),
             (b"", None),
         ];
         for (path, expected) in cases {

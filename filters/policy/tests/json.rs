@@ -147,4 +147,16 @@ proptest! {
         let json = if pretty { serde_json::to_vec_pretty(&config) } else { serde_json::to_vec(&config) }.unwrap();
         prop_assert_eq!(Policy::parse(&json), Policy::try_from(&config));
     }
+
+    #[test]
+    fn reads_back_every_price_that_is_written(millionths in prop_oneof![0..100_u64, 0..10_u64.pow(15)], target in 500_000..=950_000_u64) {
+        let decimal = |millionths: u64| format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+        let json = format!(
+            r#"{{"version":1,"price":{{"perGB":{}}},"services":[{{"hosts":["a"],"spill":{{"targetUtilization":{}}}}}]}}"#,
+            decimal(millionths), decimal(target)
+        );
+        let config = locality::Policy::read(json.as_bytes()).unwrap();
+        let written = serde_json::to_vec(&config).unwrap();
+        prop_assert_eq!(locality::Policy::parse(&written), locality::Policy::parse(json.as_bytes()), "{}", String::from_utf8_lossy(&written));
+    }
 }

@@ -408,16 +408,19 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
         (r#"{"version":1,"price":{},"services":[]}"#.into(), "price: missing field `perGB`"),
         (
             r#"{"version":1,"price":{"perGB":-0.01},"services":[]}"#.into(),
-            "price.perGB: expected a number of at least 0, found a number that is negative, too large or not whole",
+            "price.perGB: expected a number of at least 0, found a number that is negative, too large or with an exponent",
         ),
         (one(r#""zones":[["b"]]"#), r#"services[0].zones[0][0]: expected REGION/ZONE in letters, digits and -_., found "b""#),
         (one(r#""zones":[["r/b"],["r/b"]]"#), r#"services[0].zones[1][0]: expected each zone once, found "r/b" again"#),
         (one(r#""zones":[["r/a"]]"#), r#"services[0].zones[0][0]: expected a zone other than this proxy's own, found "r/a""#),
-        (one(r#""servedBy":"yes""#), "services[0].servedBy: expected a boolean, found a string"),
-        (one(r#""spil":{}"#), "services[0].spil: unknown field `spil`, expected one of `hosts`, `servedBy`, `spill`, `zones`"),
+        (one(r#""servedBy":"yes""#), "services[0].servedBy: expected a boolean, found a string: write it without quotes"),
+        (one(r#""spil":{}"#), "services[0].spil: unknown field `spil` (is `spill` meant?), expected one of `hosts`, `servedBy`, `spill`"),
         (target("0.49"), "services[0].spill.targetUtilization: expected a number from 0.5 to 0.95, found 0.49"),
         (target("80"), "services[0].spill.targetUtilization: expected a number from 0.5 to 0.95, found 80"),
-        (target(r#""0.8""#), "services[0].spill.targetUtilization: expected a number of at least 0, found a string"),
+        (
+            target(r#""0.8""#),
+            "services[0].spill.targetUtilization: expected a number of at least 0, found a string: write it without quotes",
+        ),
     ];
     for (json, expected) in cases {
         assert_eq!(Policy::parse(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");

@@ -14,6 +14,7 @@ mod gateways;
 mod inject;
 mod listeners;
 mod passports;
+mod plugins;
 mod policies;
 mod properties;
 mod routes;

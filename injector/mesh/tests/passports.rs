@@ -74,7 +74,7 @@ fn a_gateway_makes_passports_for_every_request_and_sidecars_read_them() {
 #[test]
 fn of_several_filters_at_a_gateway_the_first_makes_them_and_those_behind_read_them() {
     let plain = plugin("d", "canaries: [{hosts: [b], key: [{header: x-user}]}]");
-    let mesh = mesh(&[plugin("c", &format!("{PASSPORT}, canaries: []")), plain.clone(), plugin("b", "canaries: []")]);
+    let mesh = mesh(&[plugin("c", &format!("{PASSPORT}, canaries: []")), plain.clone(), plugin("b", "canaries: [{hosts: [a]}]")]);
     let gateway = router(&mesh, "shop/gw");
     let passport = |told: &Told, name: &str| config(told, name)["passport"].clone();
     // Of one age, they run by name.

@@ -1,8 +1,13 @@
 //! Canary policies and what they make of a route; and policies that are not valid.
 
 use crate::support::*;
+use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use envoy_types::pb::google::protobuf::StringValue;
+use prost::Message;
+use std::path::Path;
 use weir_mesh::mesh;
 use weir_mesh::object::{Objects, Rejected};
+use weir_policy::canary;
 
 const REVIEWS: &str = "reviews.shop.svc.cluster.local:80";
 
@@ -122,4 +127,70 @@ fn a_policy_that_is_not_valid_names_its_json_path_and_the_last_good_one_stays() 
         told(&with(&bad, &Objects::default())).resources.keys().all(|kind| *kind != weir_mesh::snapshot::Type::ExtensionConfig),
         "none before"
     );
+}
+
+/// The examples of a page of the reference, as WasmPlugins.
+fn examples(filter: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../filters/policy/reference/{filter}.md"));
+    let page = std::fs::read_to_string(path).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let plugin = |fields: &str| {
+        let version = if fields.starts_with("version:") { "" } else { "version: 1\n" };
+        let config: String = format!("{version}{fields}").lines().map(|line| format!("  {line}\n")).collect();
+        istio("WasmPlugin", "shop/example", &format!("url: file:///etc/weir/modules/weir-{filter}.wasm\npluginConfig:\n{config}"))
+    };
+    blocks.map(|block| if block.starts_with("apiVersion") { block.to_string() } else { plugin(block) }).collect()
+}
+
+#[test]
+fn every_example_of_the_reference_is_a_policy_as_it_is_written_there() {
+    for (filter, at_least) in [("canary", 40), ("locality", 4)] {
+        let examples = examples(filter);
+        assert!(examples.len() >= at_least, "{filter}: {}", examples.len());
+        for example in examples {
+            let read = read(&[&example]);
+            assert_eq!((read.findings.as_slice(), read.objects.len()), ([].as_slice(), 1), "{example}");
+        }
+    }
+}
+
+/// The JSON that a told proxy's canary filter is sent.
+fn sent(told: &Told) -> Vec<u8> {
+    let wasm = Wasm::decode(told.extension("shop.c").unwrap().typed_config.unwrap().value.as_slice()).unwrap().config.unwrap();
+    StringValue::decode(wasm.configuration.unwrap().value.as_slice()).unwrap().value.into_bytes()
+}
+
+#[test]
+fn the_filter_takes_what_it_is_sent_whatever_other_objects_have() {
+    let canary = |hosts: &str| {
+        let config = format!("{{version: 1, canaries: [{{hosts: [{hosts}], governor: {{}}}}]}}");
+        istio("WasmPlugin", "shop/c", &format!("url: file:///weir-canary.wasm\npluginConfig: {config}"))
+    };
+    let hashed = |by: &str| rule("shop/r", &format!("host: reviews\ntrafficPolicy: {{loadBalancer: {{consistentHash: {{{by}}}}}}}"));
+    let split = |subset: &str| {
+        let other = "{destination: {host: reviews, subset: v2}, weight: 10}";
+        let http = format!("[{{route: [{{destination: {{host: reviews, subset: {subset}}}, weight: 90}}, {other}]}}]");
+        virtual_service("shop/reviews", &format!("hosts: [reviews]\nhttp: {http}"))
+    };
+    for (objects, key) in [
+        (canary("'*'"), "[]"),
+        (canary("'*.cluster.local'"), "[]"),
+        (canary(&format!("reviews.{}.svc.cluster.local", "a".repeat(63))), "[]"),
+        (canary("'2001:db8::7'"), "[]"),
+        (canary("reviews") + &hashed("httpHeaderName: ':authority'"), "[]"),
+        (canary("reviews") + &hashed("httpHeaderName: x-user"), "[{\"header\":\"x-user\"}]"),
+        (canary("reviews") + &hashed("httpCookie: {name: 'a b', ttl: 0s}"), "[]"),
+        (canary("reviews") + &hashed("httpQueryParameterName: 'a b'"), "[]"),
+        (canary("reviews") + &split("'a b'"), "[]"),
+        (canary("reviews") + &split("'.stable'"), "[]"),
+        (canary("reviews") + &split(&"v".repeat(64)), "[]"),
+    ] {
+        let told = caller(&[http_service("shop/reviews"), objects.clone()]);
+        let json = sent(&told);
+        let text = String::from_utf8_lossy(&json);
+        let read = canary::Policy::parse(&json);
+        assert!(read.is_ok(), "{:?}\n{text}\n{objects}", read.err());
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(value["canaries"][0]["key"].as_array().map_or("[]".into(), |key| serde_json::to_string(key).unwrap()), key, "{objects}");
+    }
 }

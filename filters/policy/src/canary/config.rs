@@ -12,23 +12,43 @@ use serde::Serialize;
 
 /// The configuration of the canary filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Weir canary filter"))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(
+        title = "Weir canary filter",
+        extend("examples" = [{
+            "version": 1,
+            "canaries": [{
+                "hosts": ["reviews"],
+                "stable": "v1",
+                "key": [{"cookie": "user"}, {"header": "x-user-id"}],
+                "override": [{"header": {"name": "x-tester", "exact": "yes"}, "subset": "v2"}],
+                "governor": {}
+            }]
+        }])
+    )
+)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     /// The version of this configuration: 1.
-    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1), extend("examples" = [1])))]
     pub version: u32,
     /// Filled in by the control plane, for what it sends: only the routes of these hosts run the filter. So where there is one
     /// canary, it is this one that a request is for.
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub routed: bool,
     /// Filled in by the control plane where a rule asks for it: whose requests the filter sees.
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Caller>,
     /// Carries the user from the gateway to every hop.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"key": [{"cookie": "user"}]}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passport: Option<Passport>,
     /// One entry per service with a canary.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [[{"hosts": ["reviews"], "key": [{"cookie": "user"}]}]])))]
     pub canaries: Vec<Canary>,
 }
 
@@ -40,49 +60,64 @@ pub struct Config {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Passport {
     /// Where a gateway finds the user, in order. Without a user, it draws one for this request, so that all hops agree.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [[{"cookie": "user"}, {"mint": {"name": "weir-user"}}]])))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeySource>,
     /// Requests that go to a subset of this name on every hop that has one, whatever the weights.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [[{"header": {"name": "x-tester", "exact": "yes"}, "subset": "v2"}]])))]
     #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
     /// Filled in by the control plane: this is a gateway. It makes passports, and believes none.
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub edge: bool,
     /// Filled in by the control plane: the keys of the MAC that hold, of 64 hexadecimal digits each. A gateway uses the first.
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
 }
 
 /// How users are dealt to the versions of one service. The weights stay in the service's route.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("examples" = [{"hosts": ["reviews"], "key": [{"cookie": "user"}]}]))
+)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Canary {
     /// The hosts of the service, as in a VirtualService: short names belong to the plugin's namespace, `*` is allowed.
     /// The filter is sent the full names of the destinations.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("examples" = [["reviews"], ["reviews", "*.reviews.example"]])))]
     pub hosts: Vec<String>,
     /// The subset (or first label of the host) that takes what the canaries leave; without it the destination listed first.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["v1"])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<String>,
     /// Where to find the user, in order: the first that is there and not empty. Without a user Envoy draws per request.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [[{"cookie": "user"}, {"header": "x-user-id"}, {"sourceAddress": {}}]])))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeySource>,
     /// Canaries of one train give a user the same bucket. Without it each service deals anew (by its first host here).
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["autumn"])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<String>,
+    /// Who may get a canary by weight: requests that a rule matches; all others get the stable. Without it everybody may.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [[{"header": {"name": "x-group", "exact": "beta"}}, {"source": {"workload": "frontend"}, "percent": 50}]])))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Rule>>,
     /// Who always gets the stable, whatever else holds: requests that a rule matches.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [[{"cookie": {"name": "user", "oneOf": ["ann", "bob"]}}]])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deny: Option<Vec<Rule>>,
     /// Requests that go to a fixed subset whatever the weights, such as testers'. The first that matches counts.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [[{"header": {"name": "x-tester", "exact": "yes"}, "subset": "v2"}]])))]
     #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
     /// Holds a canary back by itself that fails more often, or is slower, than the stable. Without it nothing is compared.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub governor: Option<Governor>,
-    /// Who may get a canary by weight: requests that a rule matches; all others get the stable. Without it everybody may.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow: Option<Vec<Rule>>,
 }
 
 /// What makes the filter compare each canary with the stable, and send the canary's users to the stable while it is worse. It lets some in
@@ -92,10 +127,12 @@ pub struct Canary {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Governor {
     /// Whether a canary is held back too that is slower, by more than a tenth and a millisecond.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [false]), extend("default" = true)))]
     #[serde(skip_serializing_if = "Clone::clone")]
     pub latency: bool,
     /// Filled in by the control plane: how many proxies run the filter. At most one good canary in a thousand is ever held back, by any
     /// of them.
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<u32>,
 }
@@ -109,7 +146,7 @@ impl Default for Governor {
 impl Read for Governor {
     fn read(value: Value) -> Result<Self, Error> {
         let mut read = Self::default();
-        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).end()?;
+        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).filled_in().end()?;
         Ok(read)
     }
 }
@@ -120,7 +157,9 @@ impl Read for Config {
         Object::of(value)?
             .required("version", &mut read.version)
             .or("routed", &mut read.routed)
+            .filled_in()
             .optional("caller", &mut read.caller)
+            .filled_in()
             .optional("passport", &mut read.passport)
             .required("canaries", &mut read.canaries)
             .end()?;
@@ -135,7 +174,9 @@ impl Read for Passport {
             .or("key", &mut read.key)
             .or("override", &mut read.overrides)
             .or("edge", &mut read.edge)
+            .filled_in()
             .or("secrets", &mut read.secrets)
+            .filled_in()
             .end()?;
         Ok(read)
     }
@@ -149,10 +190,10 @@ impl Read for Canary {
             .optional("stable", &mut read.stable)
             .or("key", &mut read.key)
             .optional("train", &mut read.train)
+            .optional("allow", &mut read.allow)
             .optional("deny", &mut read.deny)
             .or("override", &mut read.overrides)
             .optional("governor", &mut read.governor)
-            .optional("allow", &mut read.allow)
             .end()?;
         Ok(read)
     }

@@ -38,6 +38,12 @@ impl Condition {
         request.with(&self.source, is_wanted).unwrap_or_default()
     }
 
+    /// A value that holds for both.
+    pub fn shares<'s>(&'s self, other: &Self) -> Option<&'s [u8]> {
+        let has = |value: &&[u8]| other.values.binary_search_by(|other| other.as_ref().cmp(*value)).is_ok();
+        self.values.iter().map(AsRef::as_ref).find(has).filter(|_| self.source == other.source)
+    }
+
     fn all(header: Option<&Match>, cookie: Option<&Match>, claim: Option<&Match>) -> Result<Vec<Self>, Error> {
         let mut conditions = Vec::new();
         for (field, wanted) in [("header", header), ("cookie", cookie), ("jwtClaim", claim)] {
@@ -102,6 +108,17 @@ impl Group {
         };
         let is_here = rule.source.as_ref().is_none_or(|source| caller.is_some_and(|caller| is(caller, source)));
         Ok(Self { is_here, conditions: conditions.into(), buckets })
+    }
+
+    /// Whether it has the same names and values as another, whatever their percentages.
+    pub fn names_the_same(&self, other: &Self) -> bool {
+        self.conditions == other.conditions
+    }
+
+    /// Whether all requests of another one belong to it too, as their names and values say.
+    pub fn covers(&self, other: &Self) -> bool {
+        let has_all = self.conditions.iter().all(|condition| other.conditions.contains(condition));
+        has_all && self.buckets.is_none_or(|all| other.buckets.is_some_and(|some| some <= all))
     }
 
     /// Whether a request, of a user if it has one, belongs to it.

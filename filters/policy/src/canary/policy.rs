@@ -7,6 +7,7 @@ use super::group::{Group, Tester};
 use super::mint::Mint;
 use super::source::Source;
 use super::user::Users;
+use super::written;
 use crate::{Error, check, host, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -60,13 +61,16 @@ impl Policy {
         Self::try_from(&json::read::<Config>(json)?)
     }
 
-    /// Reads the filter's JSON and validates it, without compiling it: for the control plane.
+    /// Reads what a user wrote, without compiling it: for the control plane. It is refused for more than what a filter could not run.
     ///
     /// # Errors
     /// The first thing that is wrong, with its JSON path.
     pub fn read(json: &[u8]) -> Result<Config, Error> {
         let config = json::read(json)?;
-        Self::try_from(&config).map(|_| config)
+        written::sizes(&config)?;
+        Self::try_from(&config)?;
+        written::check(&config)?;
+        Ok(config)
     }
 
     /// The canary of every request that the filter meets, if the routes see to that it is always the same.
@@ -105,10 +109,8 @@ impl TryFrom<&Config> for Policy {
 }
 
 fn compile(canary: &Canary, caller: Option<&Caller>) -> Result<Compiled, Error> {
-    for (field, value) in [("stable", &canary.stable), ("train", &canary.train)] {
-        if let Some(value) = value {
-            check::name(value).map_err(|error| error.inside(field))?;
-        }
+    if let Some(stable) = &canary.stable {
+        check::name(stable).map_err(|error| error.inside("stable"))?;
     }
     let groups = |field: &str, rules: &Option<Vec<Rule>>| match rules {
         Some(rules) => groups(rules, caller).map(Some).map_err(|error| error.inside(field)),

@@ -30,6 +30,13 @@ impl Decimal {
         let fraction = digits.take(6).fold(0, |number, digit| number * 10 + digit);
         Some(Self { millionths: whole.checked_mul(ONE)?.checked_add(fraction)? })
     }
+
+    /// By the digits before and behind the point, and by how many places the point stands too far right; what comes after the sixth is cut
+    /// off.
+    pub(super) fn small(whole: &str, fraction: &str, places: u32) -> Option<Self> {
+        let (number, divisor) = (Self::new(whole.parse().ok()?, fraction)?.millionths, 10_u64.checked_pow(places));
+        Some(Self { millionths: divisor.map_or(0, |divisor| number / divisor) })
+    }
 }
 
 impl fmt::Display for Decimal {
@@ -88,5 +95,10 @@ mod tests {
             assert_eq!((number.millionths(), number.to_string().as_str()), (millionths, shown));
         }
         assert_eq!(Decimal::new(u64::MAX, ""), None);
+        for (whole, fraction, places, millionths) in
+            [("1", "", 6, 1), ("1", "2", 5, 12), ("12", "5", 1, 1_250_000), ("1", "", 7, 0), ("9", "", 99, 0)]
+        {
+            assert_eq!(Decimal::small(whole, fraction, places), Some(Decimal::from_millionths(millionths)));
+        }
     }
 }

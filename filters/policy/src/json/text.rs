@@ -5,6 +5,8 @@ use crate::Error;
 
 /// How deep arrays and objects may lie in each other: far deeper than those of any configuration.
 const MOST_LEVELS: usize = 32;
+/// How many members an object may have, each of which is compared with all.
+const MOST_MEMBERS: usize = 64;
 
 pub(super) struct Text<'j> {
     json: &'j str,
@@ -34,6 +36,7 @@ impl<'j> Text<'j> {
             _ if self.word("null") => Ok(Value::Null),
             _ if self.word("true") => Ok(Value::Bool(true)),
             _ if self.word("false") => Ok(Value::Bool(false)),
+            _ if self.word("\u{feff}") => Err(self.expected("a document without a byte order mark")),
             _ => Err(self.expected("a value")),
         }
     }
@@ -64,6 +67,9 @@ impl<'j> Text<'j> {
             }
             if self.peek() != Some(b'"') {
                 return Err(self.expected("a member's name in quotes"));
+            }
+            if members.len() == MOST_MEMBERS {
+                return Err(self.expected(&format!("at most {MOST_MEMBERS} fields")));
             }
             let name = self.string()?;
             if members.iter().any(|(known, _)| *known == name) {
@@ -116,7 +122,7 @@ impl<'j> Text<'j> {
     }
 
     fn number(&mut self) -> Result<Value, Error> {
-        let mut plain = !self.word("-");
+        let plain = !self.word("-");
         let digits = self.digits()?;
         if digits.len() > 1 && digits.starts_with('0') {
             return Err(self.expected("a number without a leading zero"));
@@ -126,9 +132,12 @@ impl<'j> Text<'j> {
             fraction = Some(self.digits()?);
         }
         if self.word("e") || self.word("E") {
-            plain = false;
-            let _sign = self.word("+") || self.word("-");
-            self.digits()?;
+            let is_small = self.word("-");
+            let _sign = self.word("+");
+            let exponent = self.digits()?.parse().ok().filter(|_| plain && is_small);
+            // So serde_json writes what is small, and no configuration has anything large.
+            let small = exponent.and_then(|exponent| Decimal::small(digits, fraction.unwrap_or_default(), exponent));
+            return Ok(small.map_or(Value::OtherNumber, Value::Decimal));
         }
         let number: Option<u64> = digits.parse().ok().filter(|_| plain);
         Ok(match (number, fraction) {

@@ -49,13 +49,16 @@ impl Policy {
         Self::try_from(&json::read::<Config>(json)?)
     }
 
-    /// Reads the filter's JSON and validates it, without compiling it: for the control plane.
+    /// Reads what a user wrote, without compiling it: for the control plane. It is refused for more than what a filter could not run.
     ///
     /// # Errors
     /// The first thing that is wrong, with its JSON path.
     pub fn read(json: &[u8]) -> Result<Config, Error> {
-        let config = json::read(json)?;
-        Self::try_from(&config).map(|_| config)
+        let config: Config = json::read(json)?;
+        host::at_most(config.services.iter().map(|service| service.hosts.as_slice())).map_err(|error| error.inside("services"))?;
+        Self::try_from(&config)?;
+        written(&config)?;
+        Ok(config)
     }
 
     /// The service of every request that the filter meets, if the routes see to that it is always the same.
@@ -112,6 +115,16 @@ impl TryFrom<&Config> for Policy {
         let price = config.price.as_ref().map(|price| price.per_gb.millionths());
         Ok(Self { own, price, routed: config.routed, hosts, services })
     }
+}
+
+/// Refuses what a user may not write, though the filter could run it.
+fn written(config: &Config) -> Result<(), Error> {
+    json::not_filled_in("routed", config.routed)?;
+    json::not_filled_in("locality", config.locality.is_some())?;
+    for (place, service) in config.services.iter().enumerate() {
+        json::not_filled_in("zones", !service.zones.is_empty()).map_err(|error| error.inside(&format!("services[{place}]")))?;
+    }
+    Ok(())
 }
 
 fn compile(place: usize, service: &Service, own: Option<&str>) -> Result<Compiled, Error> {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod model;
+
 use weir_policy::canary::{Decision, Input, Policy, Verdict};
 
 pub const HOST: &str = "reviews.default.svc.cluster.local";

@@ -134,10 +134,8 @@ impl Policies {
             canaries: Vec::new(),
         };
         for canary in &config.canaries {
-            let named: Vec<String> = canary.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
-            let mut hosts: Vec<String> = named.iter().filter(|host| !host.contains('*')).cloned().collect();
-            hosts.extend(destinations(mesh, plugin, &named));
-            let hosts = unclaimed(hosts, |host| self.canaries.contains_key(host));
+            let named = full_names(mesh, plugin, &canary.hosts);
+            let hosts = unclaimed(destinations(mesh, plugin, &named), |host| self.canaries.contains_key(host));
             if hosts.is_empty() {
                 continue;
             }
@@ -178,7 +176,7 @@ impl Policies {
         let mut compiled =
             locality::Config { version: config.version, routed: true, locality, price: config.price.clone(), services: Vec::new() };
         for service in &config.services {
-            let named: Vec<String> = service.hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect();
+            let named = full_names(mesh, plugin, &service.hosts);
             let hosts = mesh.services.keys().filter(|host| named.iter().any(|pattern| matches(pattern, host))).cloned().collect();
             for host in unclaimed(hosts, |host| self.localities.contains_key(host)) {
                 let of_host = OfLocality { filter: plugin.resource_name(), served_by: service.served_by };
@@ -206,7 +204,14 @@ fn first(mesh: &Mesh, hosts: &[String]) -> Option<String> {
     let concerns = |choice: &RouteDestination| hosts.contains(&choice.destination.host);
     let routes = mesh.virtual_services.iter().flat_map(|service| &service.http).filter(|route| route.route.len() > 1);
     let route = routes.into_iter().find(|route| route.route.iter().any(concerns))?;
-    route.route.first().map(|choice| name_of(choice).to_string())
+    let stable = route.route.first().map(|choice| name_of(choice).to_string());
+    stable.filter(|stable| is_taken(&canary::Canary { stable: Some(stable.clone()), ..canary::Canary::default() }))
+}
+
+/// Whether filters take a canary with this.
+fn is_taken(canary: &canary::Canary) -> bool {
+    let canary = canary::Canary { hosts: vec!["host".into()], ..canary.clone() };
+    canary::Policy::try_from(&canary::Config { version: 1, canaries: vec![canary], ..canary::Config::default() }).is_ok()
 }
 
 /// By what the DestinationRule of one of the hosts tells requests apart, if one does.
@@ -216,7 +221,9 @@ fn hashed_by(mesh: &Mesh, workload: &Workload, hosts: &[String]) -> Vec<KeySourc
     let by_address = hash.use_source_ip.unwrap_or_default().then_some(KeySource::SourceAddress(SourceAddress {}));
     let named = hash.http_header_name.clone().map(KeySource::Header);
     let named = named.or(hash.http_cookie.as_ref().map(|cookie| KeySource::Cookie(cookie.name.clone())));
-    named.or(hash.http_query_parameter_name.clone().map(KeySource::Query)).or(by_address).into_iter().collect()
+    let key = named.or(hash.http_query_parameter_name.clone().map(KeySource::Query)).or(by_address).into_iter().collect();
+    // Envoy hashes by some that no filter finds, such as `:authority`.
+    Some(key).filter(|key: &Vec<_>| is_taken(&canary::Canary { key: key.clone(), ..canary::Canary::default() })).unwrap_or_default()
 }
 
 /// How policies name a destination: by its subset, else by the first label of its host.
@@ -235,8 +242,13 @@ fn not_minted(source: KeySource) -> KeySource {
     }
 }
 
-/// The services that requests for the named hosts end at: the hosts that are services, and the destinations of their VirtualServices.
-fn destinations(mesh: &Mesh, plugin: &Plugin, named: &[String]) -> Vec<String> {
+/// The full names of a plugin's hosts.
+pub(super) fn full_names(mesh: &Mesh, plugin: &Plugin, hosts: &[String]) -> Vec<String> {
+    hosts.iter().map(|host| full_name(host, &plugin.namespace, &mesh.domain)).collect()
+}
+
+/// What requests for the named hosts may end at: these hosts, the services among them, and the destinations of their VirtualServices.
+pub(super) fn destinations(mesh: &Mesh, plugin: &Plugin, named: &[String]) -> Vec<String> {
     let is_named = |host: &str| named.iter().any(|pattern| matches(pattern, host));
     let concerns = |service: &&VirtualService| {
         (plugin.namespace == ROOT_NAMESPACE || service.is_visible_in(&plugin.namespace)) && service.hosts.iter().any(|host| is_named(host))
@@ -245,7 +257,7 @@ fn destinations(mesh: &Mesh, plugin: &Plugin, named: &[String]) -> Vec<String> {
     let routed = routes.flat_map(|route| &route.route).map(|choice| choice.destination.host.clone());
     let services = mesh.services.keys().filter(|host| is_named(host)).cloned();
     let found: BTreeSet<String> = services.chain(routed).collect();
-    found.into_iter().collect()
+    named.iter().filter(|host| !host.contains('*')).cloned().chain(found).collect()
 }
 
 /// Each host once, and none that an earlier policy has taken.

@@ -4,23 +4,29 @@ use crate::Error;
 use crate::json::{Object, Read, Value, variant};
 use serde::Serialize;
 
-/// A place where the user's name or number stands.
+/// A place where the user's name or number stands: one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub enum KeySource {
     /// The cookie of this name.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"cookie": "user"}])))]
     Cookie(String),
     /// The request header of this name.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"header": "x-user-id"}])))]
     Header(String),
     /// The parameter of this name in the query of the request's URL, as it stands there: escapes are not resolved.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"query": "user"}])))]
     Query(String),
     /// A claim of the token that Envoy's JWT filter verified (RFC 7519), such as `sub`; dots lead into objects, as in Istio's
     /// `request.auth.claims`. A claim of a token that nobody verified is not there.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"jwtClaim": "sub"}, {"jwtClaim": "account.id"}])))]
     JwtClaim(String),
     /// The cookie of this name too; at a gateway, a request without a user is given one by it. So it stands last.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"mint": {"name": "weir-user", "lifetime": "720h"}}])))]
     Mint(Mint),
     /// The client's address as Envoy knows it: of a client behind another proxy, at a gateway, that proxy's.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"sourceAddress": {}}])))]
     SourceAddress(SourceAddress),
 }
 
@@ -30,18 +36,22 @@ pub enum KeySource {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Mint {
     /// The cookie's name.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["weir-user"])))]
     pub name: String,
     /// How long the browser keeps it: hours, minutes and seconds, such as `720h`. Without it, until the browser ends.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["720h", "1h30m"])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<String>,
     /// Whether the browser sends it over HTTPS alone.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [true]), extend("default" = false)))]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secure: bool,
     /// Whether it is kept from the page's scripts.
-    #[cfg_attr(feature = "schema", schemars(default = "yes"))]
+    #[cfg_attr(feature = "schema", schemars(default = "yes", extend("examples" = [false]), extend("default" = true)))]
     #[serde(skip_serializing_if = "Clone::clone")]
     pub http_only: bool,
     /// Whether the browser sends it with requests that other sites cause.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["Strict"])))]
     #[serde(default)]
     pub same_site: SameSite,
 }

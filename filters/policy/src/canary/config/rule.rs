@@ -14,15 +14,19 @@ use serde::Serialize;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Override {
     /// The header to match.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"name": "x-tester", "exact": "yes"}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<Match>,
     /// The cookie to match.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"name": "tester", "exact": "yes"}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<Match>,
     /// The verified claim to match, a text, named as in `key`.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"name": "team", "oneOf": ["shop", "search"]}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt_claim: Option<Match>,
     /// The subset (or first label of the host) that serves a request that matches.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["v2"])))]
     pub subset: String,
 }
 
@@ -36,19 +40,23 @@ pub struct Override {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Rule {
     /// The header to match.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"name": "x-group", "exact": "beta"}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<Match>,
     /// The cookie to match.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"name": "country", "oneOf": ["de", "fr"]}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<Match>,
     /// The verified claim to match, a text, named as in `key`.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"name": "plan", "exact": "free"}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt_claim: Option<Match>,
     /// Who sends the request: the workload whose sidecar, or the gateway that, runs the filter.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"namespace": "shop", "workload": "frontend"}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Caller>,
     /// So many percent of these users, the same ones in all rules, and more as it grows. A request without a user is not among them.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100), extend("examples" = [50])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u32>,
 }
@@ -63,11 +71,14 @@ pub struct Rule {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Match {
     /// The name of the header, cookie or claim.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["x-group"])))]
     pub name: String,
     /// The whole value, with case.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["beta"])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
     /// The whole values, with case, such as a list of users.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [["beta", "staff"]])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_of: Option<Vec<String>>,
 }
@@ -82,9 +93,11 @@ pub struct Match {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Caller {
     /// The namespace.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["shop"])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// The name of the Deployment, StatefulSet or other owner of the pods, as Istio's `source.workload.name`.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["frontend"])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<String>,
 }

@@ -2,13 +2,12 @@
 
 mod suggestion;
 mod virtual_service;
+mod wasm_plugin;
 
-use super::plugin::{self, Filter};
 use super::service::Protocol;
 use super::{Mesh, host};
 use crate::finding::{Finding, Severity};
 use crate::object::gateway::{Gateway, Server};
-use crate::object::wasm_plugin::WasmPlugin;
 use crate::object::{Kind, Object, Objects};
 use crate::xds::listener::OWN_PORTS;
 use k8s_openapi::api::core::v1::Service;
@@ -21,7 +20,7 @@ pub(super) fn analyze(mesh: &Mesh, objects: &Objects, findings: &mut Vec<Finding
     for object in objects.iter() {
         match &object.kind {
             Kind::VirtualService(spec) => virtual_service::analyze(mesh, object, spec, findings),
-            Kind::WasmPlugin(spec) => wasm_plugin(mesh, object, spec, findings),
+            Kind::WasmPlugin(spec) => wasm_plugin::analyze(mesh, object, spec, findings),
             Kind::Gateway(spec) => gateway(object, spec, findings),
             Kind::Service(spec) => service(mesh, object, spec, findings),
             Kind::DestinationRule(spec) => {
@@ -34,6 +33,7 @@ pub(super) fn analyze(mesh: &Mesh, objects: &Objects, findings: &mut Vec<Finding
             _ => {}
         }
     }
+    wasm_plugin::rivals(mesh, objects, findings);
 }
 
 fn service(mesh: &Mesh, object: &Object, spec: &Service, findings: &mut Vec<Finding>) {
@@ -65,28 +65,5 @@ fn gateway(object: &Object, spec: &Gateway, findings: &mut Vec<Finding>) {
             continue;
         };
         findings.push(object.finding(Severity::Warning, None, &format!("spec.servers[{i}].port.protocol"), message));
-    }
-}
-
-fn wasm_plugin(mesh: &Mesh, object: &Object, spec: &WasmPlugin, findings: &mut Vec<Finding>) {
-    for (i, _) in spec.matches.iter().enumerate().filter(|(_, selector)| !selector.ports.is_empty()) {
-        let message = "Weir does not tell ports apart; the plugin runs on all of them".into();
-        findings.push(object.finding(Severity::Warning, None, &format!("spec.match[{i}].ports"), message));
-    }
-    let (list, hosts): (&str, Vec<Vec<String>>) = match plugin::own_policy(spec) {
-        Some(Ok(Filter::Canary(config))) => ("canaries", config.canaries.into_iter().map(|canary| canary.hosts).collect()),
-        Some(Ok(Filter::Locality(config))) => ("services", config.services.into_iter().map(|service| service.hosts).collect()),
-        _ => return,
-    };
-    for (i, hosts) in hosts.into_iter().enumerate() {
-        for (j, name) in hosts.iter().enumerate() {
-            let name = host::full_name(name, &object.key.namespace, &mesh.domain);
-            let routed = mesh.virtual_services.iter().flat_map(|owner| &owner.hosts);
-            if !mesh.services.keys().chain(routed).any(|known| host::matches(&name, known)) {
-                let message = format!("there is no service {name}, so the policy has no effect for it{}", suggestion(mesh, &name));
-                let field = format!("spec.pluginConfig.{list}[{i}].hosts[{j}]");
-                findings.push(object.finding(Severity::Warning, NOT_FOUND, &field, message));
-            }
-        }
     }
 }

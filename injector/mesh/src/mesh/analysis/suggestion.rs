@@ -16,6 +16,13 @@ pub(super) fn suggestion(mesh: &Mesh, host: &str) -> String {
     }
 }
 
+/// One of several names that is nearly the same.
+pub(super) fn among<'n>(names: impl IntoIterator<Item = &'n str>, wanted: &str) -> String {
+    let near =
+        names.into_iter().map(|name| (distance(name, wanted), name)).filter(|(distance, _)| *distance <= 2 && *distance < wanted.len());
+    near.min().map(|(_, name)| format!(" (is {name} meant?)")).unwrap_or_default()
+}
+
 /// Levenshtein's distance.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();

@@ -1,6 +1,7 @@
 //! DestinationRules: subsets, and policies within Envoy's bounds.
 
 use super::Problems;
+use crate::finding::Severity;
 use crate::object::destination_rule::{
     ConnectionPool, ConsistentHash, DestinationRule, LoadBalancer, LocalityLbSetting, OutlierDetection, TrafficPolicy,
 };
@@ -18,8 +19,10 @@ pub(super) fn validate(spec: &DestinationRule, problems: &mut Problems) {
         policy("spec.trafficPolicy", level, problems);
     }
     for (i, subset) in spec.subsets.iter().enumerate() {
-        if subset.name.is_empty() {
-            problems.error(&format!("spec.subsets[{i}].name"), "a subset needs a name");
+        let at = format!("spec.subsets[{i}].name");
+        problems.subset(&at, &subset.name);
+        if spec.subsets.iter().take(i).any(|earlier| earlier.name == subset.name) {
+            problems.add(Severity::Warning, &at, format!("the rule has a subset {:?} already; only the first one counts", subset.name));
         }
         if let Some(level) = &subset.traffic_policy {
             policy(&format!("spec.subsets[{i}].trafficPolicy"), level, problems);

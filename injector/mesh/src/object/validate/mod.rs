@@ -39,7 +39,16 @@ fn wasm_plugin(spec: &WasmPlugin, problems: &mut Problems) {
     let own = plugin::own_policy(spec);
     if let Some(Err(error)) = &own {
         let field = if error.path == "." { "spec.pluginConfig".into() } else { format!("spec.pluginConfig.{}", error.path) };
-        problems.error(&field, &error.expected);
+        let message = match (plugin::module_name(&spec.url), error.path.as_str()) {
+            (plugin::CANARY, "services") => {
+                format!("a policy with services is the locality filter's: is the url {} meant?", plugin::LOCALITY)
+            }
+            (plugin::LOCALITY, "canaries") => {
+                format!("a policy with canaries is the canary filter's: is the url {} meant?", plugin::CANARY)
+            }
+            _ => error.expected.clone(),
+        };
+        problems.error(&field, &message);
     }
     let unchecked = if own.is_some() { plugin::is_image(&spec.url) } else { spec.url.starts_with("file://") };
     if !spec.sha256.is_empty() && unchecked {
@@ -63,6 +72,14 @@ impl Problems<'_> {
         let rest = host.strip_prefix("*.").unwrap_or(if host == "*" { "any" } else { host });
         if rest.is_empty() || !rest.chars().all(allowed) {
             self.error(at, &format!("{host:?} is no host: expected a name, an address, '*' or '*.SUFFIX'"));
+        }
+    }
+
+    /// The name of a subset, which stands in the names of clusters.
+    fn subset(&mut self, at: &str, name: &str) {
+        let is_label = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !name.starts_with('-') && !name.ends_with('-');
+        if name.is_empty() || name.len() > 63 || !is_label {
+            self.error(at, &format!("{name:?} is no name of a subset: expected letters, digits and - between them, at most 63"));
         }
     }
 

@@ -35,6 +35,9 @@ pub(super) fn choices(at: &str, choices: &[RouteDestination], problems: &mut Pro
 }
 
 pub(super) fn destination(at: &str, destination: &Destination, problems: &mut Problems) {
+    if !destination.subset.is_empty() {
+        problems.subset(&format!("{at}.subset"), &destination.subset);
+    }
     let at = format!("{at}.host");
     match destination.host.as_str() {
         "" => problems.error(&at, "a destination needs a host"),
