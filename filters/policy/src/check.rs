@@ -1,12 +1,13 @@
 //! Checks of single values that the reader's types do not make. Errors have the path within what is checked.
 
 use crate::Error;
+use crate::error::quoted;
 
 /// Compiles each entry of a list.
 pub(crate) fn each<T, U>(list: &[T], compile: impl Fn(&T) -> Result<U, Error>) -> Result<Box<[U]>, Error> {
     let mut compiled = Vec::with_capacity(list.len());
     for entry in list {
-        compiled.push(compile(entry).map_err(|error| error.inside(&format!("[{}]", compiled.len())))?);
+        compiled.push(compile(entry).map_err(|error| error.at(compiled.len()))?);
     }
     Ok(compiled.into())
 }
@@ -17,7 +18,7 @@ pub(crate) fn token(what: &str, name: &str) -> Result<(), Error> {
     if !name.is_empty() && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::new("", format!("expected the name of a {what} (letters, digits and !#$%&'*+-.^_`|~), found {name:?}")))
+    Err(Error::new("", format!("expected the name of a {what} (letters, digits and !#$%&'*+-.^_`|~), found {}", quoted(name))))
 }
 
 /// The name of a subset or train: what a header may carry and a person can read.
@@ -26,5 +27,5 @@ pub(crate) fn name(name: &str) -> Result<(), Error> {
     if !name.is_empty() && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::new("", format!("expected a name of letters, digits and -_./, found {name:?}")))
+    Err(Error::new("", format!("expected a name of letters, digits and -_./, found {}", quoted(name))))
 }
