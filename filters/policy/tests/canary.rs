@@ -210,13 +210,17 @@ fn names_the_place_and_the_expectation_of_what_is_wrong() {
         (r#"{"version":1,"version":1}"#.into(), ".: expected each field once, found `version` again at line 1 column 23"),
         (
             r#"{"version":1,"canary":[]}"#.into(),
-            "canary: unknown field `canary`, expected one of `version`, `routed`, `caller`, `passport`, `canaries`",
+            "canary: unknown field `canary`, expected one of `version`, `routed`, `caller`, `reportTo`, `passport`, `canaries`",
         ),
         (one("{}"), "canaries[0]: missing field `hosts`"),
         (one(r#"{"hosts":[]}"#), "canaries[0].hosts: expected at least one host"),
         (one(r#"{"hosts":["a","b c"]}"#), r#"canaries[0].hosts[1]: expected a host as in a VirtualService, found "b c""#),
         (one(r#"{"hosts":["a"]},{"hosts":["b","a"]}"#), r#"canaries[1].hosts[1]: expected each host once, found "a" again"#),
         (one(r#"{"hosts":["a",7]}"#), "canaries[0].hosts[1]: expected a string, found a number"),
+        (
+            one(r#"{"hosts":["a"],"stable":"b","governor":{"orders":[{"canary":"c","share":10001}]}}"#),
+            "canaries[0].governor.orders[0].share: expected at most 10000, found 10001",
+        ),
         (one(r#"{"hosts":["a"],"stable":""}"#), r#"canaries[0].stable: expected a name of letters, digits and -_./, found """#),
         (one(r#"{"hosts":["a"],"key":[{"cookie":""}]}"#), r#"canaries[0].key[0].cookie: expected the name of a cookie"#),
         (

@@ -25,6 +25,9 @@ pub struct Config {
     /// Filled in by the control plane where a rule asks for it: whose requests the filter sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Caller>,
+    /// Filled in by the control plane where it wants to be told what governors saw: the cluster by which the proxy reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_to: Option<String>,
     /// Carries the user from the gateway to every hop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passport: Option<Passport>,
@@ -98,18 +101,44 @@ pub struct Governor {
     /// of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<u32>,
+    /// Filled in by the control plane: what holds for canaries in the whole mesh.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Order>,
+}
+
+/// What the control plane, which sums up what all proxies see, says of a canary.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Order {
+    /// The canary's subset, or the first label of its host.
+    pub canary: String,
+    /// What part of the canary's users may go to it, in ten thousandths; no proxy gives it more, and each may give it less.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 10_000)))]
+    pub share: u32,
+    /// Grows when proxies are to forget what they know of the canary, and that they held it back.
+    #[serde(default)]
+    pub round: u32,
 }
 
 impl Default for Governor {
     fn default() -> Self {
-        Self { latency: true, proxies: None }
+        Self { latency: true, proxies: None, orders: Vec::new() }
     }
 }
 
 impl Read for Governor {
     fn read(value: Value) -> Result<Self, Error> {
         let mut read = Self::default();
-        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).end()?;
+        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).or("orders", &mut read.orders).end()?;
+        Ok(read)
+    }
+}
+
+impl Read for Order {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut read = Self::default();
+        Object::of(value)?.required("canary", &mut read.canary).required("share", &mut read.share).or("round", &mut read.round).end()?;
         Ok(read)
     }
 }
@@ -121,6 +150,7 @@ impl Read for Config {
             .required("version", &mut read.version)
             .or("routed", &mut read.routed)
             .optional("caller", &mut read.caller)
+            .optional("reportTo", &mut read.report_to)
             .optional("passport", &mut read.passport)
             .required("canaries", &mut read.canaries)
             .end()?;

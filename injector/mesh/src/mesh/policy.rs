@@ -114,6 +114,7 @@ impl Policies {
             version: config.version,
             routed: !passport.as_ref().is_some_and(|passport| passport.edge),
             caller: plugin.tells_callers_apart().then_some(caller),
+            report_to: None,
             passport,
             canaries: Vec::new(),
         };
@@ -131,8 +132,11 @@ impl Policies {
             if role == Role::Sidecar {
                 key = key.into_iter().map(not_minted).collect();
             }
-            let governor =
-                canary.governor.as_ref().map(|governor| canary::Governor { proxies: Some(proxies(mesh, plugin)), ..governor.clone() });
+            let governor = canary.governor.as_ref().map(|governor| canary::Governor {
+                proxies: Some(proxies(mesh, plugin)),
+                orders: Vec::new(),
+                ..governor.clone()
+            });
             let stable = canary.stable.clone().or_else(|| governor.as_ref().and_then(|_| first(mesh, &hosts)));
             let canary = canary::Canary { hosts, stable, train, key, governor, ..canary.clone() };
             let of_host = |host: &String| (host.clone(), (plugin.resource_name(), canary.clone()));
