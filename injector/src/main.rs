@@ -4,6 +4,7 @@ mod ads;
 mod analyze;
 mod ask;
 mod bug_report;
+mod canary;
 mod certificates;
 mod check;
 mod commands;
@@ -59,6 +60,7 @@ enum Command {
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
     ProxyConfig(proxy_config::Args),
+    Canary(canary::command::Args),
     Serve(serve::Args),
     Redirect(redirect::Args),
     #[command(hide = true)]
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Command::Inject(args) => inject::inject(&args),
         Command::Uninject(args) => inject::uninject(&args),
         Command::ProxyStatus(args) => proxy_status::run(args),
+        Command::Canary(args) => canary::command::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Redirect(args) => redirect::run(args),
         Command::ProxyInit(args) => proxy_init::run(args),

@@ -120,6 +120,7 @@ mod tests {
     use super::*;
     use crate::ads::nodes::Nodes;
     use crate::ads::stream::{Protocol, Request};
+    use crate::canary::engine::Canaries;
     use weir_mesh::mesh::Options;
     use weir_mesh::object::{Objects, SourceFile, read};
     use weir_mesh::snapshot::Type;
@@ -156,7 +157,7 @@ spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: ht
     #[tokio::test]
     async fn a_proxy_waits_has_or_rejects() {
         let (publish, world_now) = watch::channel(world(MESH));
-        let ads = Ads { world: world_now, nodes: Nodes::default(), tokens: None };
+        let ads = Ads { world: world_now, nodes: Nodes::default(), tokens: None, canaries: Canaries::unheard() };
         let expect = |have, wait, rejected, reason: &str| {
             let count = Count { generation: 3, have, wait, rejected, reason: reason.into() };
             let expected = Report::from([("VirtualService n/v".into(), count), ("Gateway n/unused".into(), Count::default())]);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 use weir_mesh::finding::{Finding, Severity};
-use weir_mesh::mesh::{self, Options};
+use weir_mesh::mesh::{self, Mesh, Options};
 use weir_mesh::node::Node;
 use weir_mesh::object::{Key, Objects};
 use weir_mesh::snapshot::{Builder, Snapshot};
@@ -18,6 +18,8 @@ type Built = OnceCell<Option<Arc<Snapshot>>>;
 pub struct World {
     /// The objects in force.
     pub objects: Objects,
+    /// What they mean.
+    pub mesh: Arc<Mesh>,
     builder: Arc<Builder>,
     /// What is wrong, sorted by place.
     pub findings: Vec<Finding>,
@@ -34,10 +36,12 @@ impl World {
         let (mesh, mut more) = mesh::build(&objects, options);
         findings.append(&mut more);
         findings.sort_by(|a, b| (&a.place, &a.object, &a.field).cmp(&(&b.place, &b.object, &b.field)));
+        let mesh = Arc::new(mesh);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         World {
             objects,
-            builder: Arc::new(Builder::new(Arc::new(mesh))),
+            builder: Arc::new(Builder::new(mesh.clone())),
+            mesh,
             findings,
             rejected: BTreeMap::new(),
             snapshots: Mutex::default(),

@@ -3,9 +3,9 @@
 //! What is known of a canary is one value in what they share. A worker brings its answers there when the canary has answered, or at a
 //! tick; and takes from there what part of its users the canary may have, so that all hold it back, and configurations come and go.
 
-use crate::HELD;
+use crate::{HELD, reports};
 use std::cell::RefCell;
-use weir_policy::canary::governor::{Answer, EVERYONE, Ended, Governor, Phase, Reason, State, Subset, admits};
+use weir_policy::canary::governor::{Answer, EVERYONE, Ended, Governor, Phase, Reason, Record, State, Subset, admits};
 use weir_policy::canary::{self, BUCKETS, Compiled, Policy};
 use weir_policy::{STABLE, SUBSET_HEADER, WITHOUT, destination_of_cluster};
 use weir_shell::{Headers, Level, count, log, now, number, property, random, set_gauge, set_header, share, shared};
@@ -25,6 +25,8 @@ type Asked = (u32, Option<u16>);
 pub struct Governed {
     /// Whether there is any.
     exists: bool,
+    /// The cluster by which the control plane is told.
+    report_to: Option<Box<str>>,
     seen: RefCell<Seen>,
 }
 
@@ -39,6 +41,8 @@ struct Seen {
 
 #[derive(Debug, Default)]
 struct Service {
+    /// Whether the control plane is told.
+    reports: bool,
     canaries: Vec<Known>,
     /// Answers that were not brought in, the canaries' by their place.
     pending: Vec<(Option<usize>, Answer)>,
@@ -55,8 +59,9 @@ struct Known {
 impl Governed {
     /// Begins with what the workers know already.
     pub fn new(policy: &Policy) -> Self {
+        let report_to: Option<Box<str>> = policy.report_to().map(Into::into);
         let service = |rules| {
-            let mut service = Service::default();
+            let mut service = Service { reports: report_to.is_some(), ..Service::default() };
             service.learn(rules);
             service.sync(rules, now());
             service
@@ -64,7 +69,7 @@ impl Governed {
         let services: Box<[Service]> = policy.governed().map(service).collect();
         let exists = !services.is_empty();
         let asked = vec![None; if exists { MOST_ASKED } else { 0 }].into();
-        Self { exists, seen: RefCell::new(Seen { asked, services }) }
+        Self { exists, report_to, seen: RefCell::new(Seen { asked, services }) }
     }
 
     /// Takes note of a request that goes by its user's bucket, or without one by the weights alone; and asks for a route without the canary
@@ -127,6 +132,9 @@ impl Governed {
                 service.sync(rules, now());
             }
         }
+        if let Some(cluster) = &self.report_to {
+            reports::tell(cluster, now());
+        }
     }
 }
 
@@ -169,24 +177,36 @@ impl Service {
         for (place, known) in self.canaries.iter_mut().enumerate() {
             let concerns = |of: &Option<usize>| of.is_none_or(|of| of == place);
             let answers: Vec<Answer> = self.pending.iter().filter(|(of, _)| concerns(of)).map(|(_, answer)| *answer).collect();
-            known.sync(rules, &answers, now);
+            known.sync(rules, &answers, now, self.reports);
         }
         self.pending.clear();
     }
 }
 
 impl Known {
-    fn sync(&mut self, rules: &canary::Governed, answers: &[Answer], now: u64) {
+    fn sync(&mut self, rules: &canary::Governed, answers: &[Answer], now: u64, reports: bool) {
         let key = format!("{}\n{}", rules.name, self.name);
+        let order = rules.order(&self.name);
         for _ in 0..ATTEMPTS {
             let (bytes, version) = shared(&key).unwrap_or_default();
             let before = State::from_bytes(&bytes);
-            let mut state = before;
-            rules.governor.observe(&mut state, answers, now);
+            let (mut state, mut closed) = (before, Vec::new());
+            rules.governor.obey(&mut state, order, now, &mut closed);
+            rules.governor.observe(&mut state, answers, now, &mut closed);
             let is_set = state == before || share(&key, &state.to_bytes(), version);
             if is_set {
                 if state.phase() != before.phase() {
                     self.tell(rules, &before, &state);
+                }
+                if state.share() != before.share() {
+                    set_gauge(&format!("weir_canary_share.{}.{}", self.name, rules.name), state.share().into());
+                }
+                let mut records: Vec<Record> = closed.into_iter().map(|block| Record::Block(block.into())).collect();
+                if state.own_share() != before.own_share() {
+                    records.push(Record::Share(state.own_share()));
+                }
+                if reports && !records.is_empty() {
+                    reports::add(&key, &records);
                 }
                 self.share = state.share();
                 return;
@@ -196,7 +216,6 @@ impl Known {
 
     /// Tells that the canary may have another part of its users.
     fn tell(&self, rules: &canary::Governed, before: &State, state: &State) {
-        set_gauge(&format!("weir_canary_share.{}.{}", self.name, rules.name), state.share().into());
         let what = match state.phase() {
             Phase::Held { until_ms } => format!("held back until {until_ms} ms{}", why(&rules.governor, before, state)),
             Phase::Probing { share, .. } => format!("probed with {} of 10000 of its users", share),

@@ -3,6 +3,7 @@
 //! Whatever is missing here leaves the request to the route's own weights.
 
 mod governed;
+mod reports;
 
 use governed::Governed;
 use weir_policy::canary::{Compiled, Decision, Input, Policy, Seen};

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use weir_canary::Canary;
 use weir_host::{Vm, proxy};
+use weir_policy::canary::governor::{Record, Subset};
 use weir_shell::Filter;
 
 const POLICY: &str = r#"{"version":1,"canaries":[{"hosts":["reviews"],"train":"autumn","key":[{"header":"x-user-id"},{"sourceAddress":{}}],
@@ -333,4 +334,97 @@ fn workers_hold_a_canary_back_together() {
     }
     workers.iter().for_each(Vm::tick);
     assert!(workers.iter().all(is_held));
+}
+
+const REPORTING: &str =
+    r#"{"version":1,"reportTo":"weir","canaries":[{"hosts":["reviews"],"stable":"v1","key":[{"header":"x-user-id"}],"governor":{}}]}"#;
+
+#[test]
+fn one_worker_tells_the_control_plane_what_all_saw() {
+    let workers = [Vm::start(REPORTING).unwrap(), Vm::start(REPORTING).unwrap()];
+    proxy(|proxy| proxy.now = 1_000_000);
+    let posts = || proxy(|proxy| std::mem::take(&mut proxy.posts));
+    for user in 0..2_000_u32 {
+        let (cluster, status) = if user % 10 == 0 { (CANARY, 500) } else { (STABLE, 200) };
+        answered(&workers[(user / 10 % 2) as usize], &format!("user-{user}"), cluster, status);
+    }
+    assert!(is_held(&workers[0]));
+    workers.iter().for_each(Vm::tick);
+    let sent = posts();
+    let [(cluster, headers, report)] = sent.as_slice() else { panic!("{} reports", sent.len()) };
+    assert_eq!(cluster, "weir");
+    assert!(headers.contains(":method\0POST\0:path\0/canary/report\0:authority\0weir\0x-weir-node\0"), "{headers:?}");
+    let records = Record::read_all(report).unwrap();
+    let held = records.iter().position(|(_, record)| *record == Record::Share(0)).unwrap();
+    let answers = records.iter().map(|(name, record)| match record {
+        Record::Block(block) if *name == "reviews\nv2" => block.total(Subset::Canary).requests + block.total(Subset::Stable).requests,
+        _ => 0,
+    });
+    assert_eq!(answers.take(held).sum::<u64>() % 32, 0);
+
+    // There is nothing new; then there is, and the same worker tells it, not too soon.
+    proxy(|proxy| proxy.now += 100_000);
+    workers.iter().for_each(Vm::tick);
+    let sent = posts();
+    assert_eq!(
+        sent.iter().map(|(_, _, report)| Record::read_all(report).unwrap()).collect::<Vec<_>>(),
+        [[("reviews\nv2", Record::Share(313))]]
+    );
+    for second in 0..100 {
+        proxy(|proxy| proxy.now += 100);
+        answered(&workers[0], &format!("user-{second}"), if second % 10 == 0 { CANARY } else { STABLE }, 200);
+        workers[0].tick();
+    }
+    assert!((1..=20).contains(&posts().len()));
+
+    // Without a cluster nobody is told.
+    let quiet = Vm::start(GOVERNED).unwrap();
+    for user in 0..200_u32 {
+        answered(&quiet, &format!("user-{user}"), if user % 10 == 0 { CANARY } else { STABLE }, 500);
+        quiet.tick();
+    }
+    assert_eq!(posts(), []);
+}
+
+#[test]
+fn a_worker_tells_when_another_one_does_no_more() {
+    let vm = Vm::start(REPORTING).unwrap();
+    let posts = || proxy(|proxy| std::mem::take(&mut proxy.posts).len());
+    let mut sent = Vec::new();
+    proxy(|proxy| proxy.now = 1_000_000);
+    for user in 0..400_u32 {
+        answered(&vm, &format!("user-{user}"), if user % 10 == 0 { CANARY } else { STABLE }, 200);
+        // Another worker tells, until it ends.
+        let other = |proxy: &mut weir_host::Proxy| {
+            if let Some((waiting, _)) = proxy.shared.get_mut("\nreports").filter(|_| user < 200) {
+                waiting[..8].copy_from_slice(&7_u64.to_le_bytes());
+                waiting[8..16].copy_from_slice(&proxy.now.to_le_bytes());
+            }
+            proxy.now += 100;
+        };
+        proxy(other);
+        vm.tick();
+        sent.push(posts());
+    }
+    assert!(sent[50..240].iter().all(|posts| *posts == 0), "{sent:?}");
+    assert!((2..40).contains(&sent[240..].iter().sum::<usize>()), "{sent:?}");
+}
+
+#[test]
+fn a_canary_that_the_control_plane_holds_back_gets_nobody() {
+    let order = |share: u16, round: u32| {
+        let orders = format!(r#"{{"orders":[{{"canary":"v2","share":{share},"round":{round}}}]}}"#);
+        Vm::start(&GOVERNED.replace(r#""governor":{}"#, &format!(r#""governor":{orders}"#))).unwrap()
+    };
+    let vm = order(10_000, 0);
+    traffic(&vm, 0..1_000, 200);
+    assert!(!is_held(&vm));
+    let vm = order(0, 0);
+    assert!(is_held(&vm));
+    assert_eq!(count_of(&vm, "weir_canary_share.v2.reviews"), 0);
+    let vm = order(10_000, 0);
+    assert!(!is_held(&vm));
+    traffic(&vm, 1_000..2_000, 503);
+    assert!(is_held(&vm), "held here");
+    assert!(!is_held(&order(10_000, 1)), "to begin anew");
 }

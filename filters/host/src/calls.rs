@@ -206,6 +206,30 @@ unsafe extern "C" fn proxy_set_shared_data(key: *const u8, length: usize, value:
     })
 }
 
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_http_call(
+    cluster: *const u8,
+    length: usize,
+    headers: *const u8,
+    headers_size: usize,
+    body: *const u8,
+    body_size: usize,
+    _: *const u8,
+    _: usize,
+    _: u32,
+    id: *mut u32,
+) -> u32 {
+    // SAFETY: as in `bytes`; the filter gives a place for the number.
+    unsafe {
+        let call = (text(cluster, length), text(headers, headers_size), bytes(body, body_size).to_vec());
+        *id = proxy(|proxy| {
+            proxy.posts.push(call);
+            u32::try_from(proxy.posts.len()).expect("few calls")
+        });
+    }
+    OK
+}
+
 /// Random enough for tests.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn random_get(data: *mut u8, size: usize) -> u32 {

@@ -26,6 +26,8 @@ pub struct Proxy {
     pub now: u64,
     /// What the filter left in the filter state of the last request.
     pub state: BTreeMap<String, Vec<u8>>,
+    /// What was sent, with the cluster and, as the ABI writes them, the headers.
+    pub posts: Vec<(String, String, Vec<u8>)>,
     /// What the workers share: values and their versions.
     pub shared: BTreeMap<String, (Vec<u8>, u32)>,
     config: Vec<u8>,

@@ -145,7 +145,7 @@ impl Locality {
     fn ended(&self, service: &Compiled, choice: Choice, stands_for: u32) -> Ended {
         let status = number("response\0code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
         let response = Response { status, attempts: number("upstream\0request_attempt_count").unwrap_or(1) };
-        let outcome = response.outcome(&self.policy, service, choice, served_by);
+        let outcome = response.outcome(&self.policy, service, choice, || served_by().map(|[region, zone]| (region, zone)));
         if outcome == Outcome::Failed {
             count(FAILED);
             if is_debug() {
@@ -153,7 +153,7 @@ impl Locality {
             }
         }
         if let Some(price) = self.policy.price
-            && let (Some(from), Some((region, zone))) = (self.policy.own(), served_by())
+            && let (Some(from), Some([region, zone])) = (self.policy.own(), served_by())
         {
             let to = [&region, b"/".as_slice(), &zone].concat();
             self.crossing.borrow_mut().count(from, &String::from_utf8_lossy(&to), choice, stands_for, price);
@@ -177,8 +177,8 @@ impl Locality {
 }
 
 /// Region and zone of the endpoint that answered, if one did.
-fn served_by() -> Option<(Box<[u8]>, Box<[u8]>)> {
-    Some((property("upstream\0locality\0region").unwrap_or_default(), property("upstream\0locality\0zone")?))
+fn served_by() -> Option<[Box<[u8]>; 2]> {
+    Some([property("upstream\0locality\0region").unwrap_or_default(), property("upstream\0locality\0zone")?])
 }
 
 fn cluster() -> Option<Box<[u8]>> {

@@ -1,6 +1,7 @@
 //! Checks of single values that the reader's types do not make. Errors have the path within what is checked.
 
 use crate::Error;
+use crate::error::quoted;
 
 /// As long as a label may be.
 pub(crate) const LONGEST_NAME: usize = 63;
@@ -9,7 +10,7 @@ pub(crate) const LONGEST_NAME: usize = 63;
 pub(crate) fn each<T, U>(list: &[T], compile: impl Fn(&T) -> Result<U, Error>) -> Result<Box<[U]>, Error> {
     let mut compiled = Vec::with_capacity(list.len());
     for entry in list {
-        compiled.push(compile(entry).map_err(|error| error.inside(&format!("[{}]", compiled.len())))?);
+        compiled.push(compile(entry).map_err(|error| error.at(compiled.len()))?);
     }
     Ok(compiled.into())
 }
@@ -25,7 +26,7 @@ pub(crate) fn token(what: &str, name: &str) -> Result<(), Error> {
     if !name.is_empty() && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::new("", format!("expected the name of a {what} (letters, digits and !#$%&'*+-.^_`|~), found {name:?}")))
+    Err(Error::new("", format!("expected the name of a {what} (letters, digits and !#$%&'*+-.^_`|~), found {}", quoted(name))))
 }
 
 /// The name of a subset or train: what a header may carry and a person can read, and nothing that begins as [`crate::STABLE`] does.
@@ -35,7 +36,7 @@ pub(crate) fn name(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     let expected = format!("expected a name of letters, digits and -_./ that begins with one of the first, of at most {LONGEST_NAME}");
-    Err(Error::new("", format!("{expected}, found {name:?}")))
+    Err(Error::new("", format!("{expected}, found {}", quoted(name))))
 }
 
 /// The name of a namespace or a workload (RFC 1123).
@@ -44,5 +45,5 @@ pub(crate) fn object_name(name: &str) -> Result<(), Error> {
     if !name.is_empty() && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::new("", format!("expected a name of lower-case letters, digits, - and ., found {name:?}")))
+    Err(Error::new("", format!("expected a name of lower-case letters, digits, - and ., found {}", quoted(name))))
 }

@@ -1,6 +1,7 @@
 //! Finds the policy of a host: the host that a cluster's name carries, and the index of all hosts of a policy.
 
 use crate::Error;
+use crate::error::quoted;
 
 /// The host in the name of an outbound cluster, `outbound|PORT|SUBSET|HOST`; `None` for every other cluster.
 pub fn of_cluster(cluster: &[u8]) -> Option<&[u8]> {
@@ -33,7 +34,7 @@ impl Index {
                 let error = |expected| Error::new(format!("{list}[{entry}].hosts[{place}]"), expected);
                 check(host).map_err(error)?;
                 match index.binary_search_by(|(known, _)| known.as_ref().cmp(host)) {
-                    Ok(_) => return Err(error(format!("expected each host once, found {host:?} again"))),
+                    Ok(_) => return Err(error(format!("expected each host once, found {} again", quoted(host)))),
                     Err(at) => index.insert(at, (host.as_str().into(), entry)),
                 }
             }
@@ -73,7 +74,7 @@ fn check(host: &str) -> Result<(), String> {
     if !name.is_empty() && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(format!("expected a host as in a VirtualService: a name, an address, `*` or `*.SUFFIX`, found {host:?}"))
+    Err(format!("expected a host as in a VirtualService: a name, an address, `*` or `*.SUFFIX`, found {}", quoted(host)))
 }
 
 #[cfg(test)]

@@ -217,7 +217,7 @@ impl<T: Read> Read for Vec<T> {
         let Value::Array(elements) = value else { return Err(value.mismatch("an array")) };
         let mut read = Self::with_capacity(elements.len());
         for element in elements {
-            read.push(T::read(element).map_err(|error| error.inside(&format!("[{}]", read.len())))?);
+            read.push(T::read(element).map_err(|error| error.at(read.len()))?);
         }
         Ok(read)
     }

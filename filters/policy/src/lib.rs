@@ -36,3 +36,7 @@ pub const COOKIE_STATE: &str = "weir_set_cookie";
 pub const ZONE_HEADER: &str = "x-weir-zone";
 /// The response header that tells who served, `ZONE/ADDRESS`.
 pub const SERVED_BY_HEADER: &str = "x-weir-served-by";
+/// Where a filter tells the control plane what governors saw ([`canary::governor::Record`]), by a POST.
+pub const REPORT_PATH: &str = "/canary/report";
+/// The header of such a report that names the Envoy's node.
+pub const NODE_HEADER: &str = "x-weir-node";

@@ -128,6 +128,7 @@ fn config() -> impl Strategy<Value = Config> {
         version: 1,
         routed: false,
         caller,
+        report_to: None,
         passport,
         canaries: vec![canary],
     })

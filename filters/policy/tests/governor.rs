@@ -7,12 +7,18 @@ mod traffic;
 
 use proptest::prelude::*;
 use traffic::{Latencies, Proxy, Random, Traffic};
-use weir_policy::canary::governor::{Answer, Counts, EVERYONE, Governor, Phase, Reason, State, Subset, Tally, Tolerance, Total, admits};
+use weir_policy::canary::governor::{Answer, Block, EVERYONE, Governor, Order, Phase, Reason, Record, State, Subset, Tolerance, admits};
 
 const FALSE_ALARM: f64 = 0.0005;
 
 fn governor() -> Governor {
     Governor::new(FALSE_ALARM, Tolerance::DEFAULT)
+}
+
+fn observe(state: &mut State, answers: &[Answer], now_ms: u64) -> Vec<Block> {
+    let mut closed = Vec::new();
+    governor().observe(state, answers, now_ms, &mut closed);
+    closed
 }
 
 /// A failure, or a success after so many milliseconds.
@@ -27,7 +33,7 @@ fn feed(state: &mut State, canary: Option<u32>, from_ms: u64, until_ms: u64) -> 
         let place = now_ms / 10 % 10;
         // The stable's latencies differ, as latencies do.
         let answer = if place == 5 { answer(Subset::Canary, canary) } else { answer(Subset::Stable, Some(20 + place as u32)) };
-        governor().observe(state, &[answer], now_ms);
+        observe(state, &[answer], now_ms);
         now_ms += 10;
     }
     now_ms
@@ -144,43 +150,100 @@ fn a_clock_that_is_set_back_does_not_hold_for_ever() {
     assert!(matches!(state.phase(), Phase::Probing { .. }), "{state:?}");
 }
 
-#[test]
-fn the_control_plane_holds_by_counts() {
-    let counts =
-        |canary, stable| Counts { canary: Tally { requests: 10, failures: canary }, stable: Tally { requests: 90, failures: stable } };
-    let mut state = State::default();
-    for second in 0..1_000 {
-        governor().count(&mut state, &counts(second as u32 / 5 % 2, 9), second * 1_000);
+/// Proxies that ten requests each reach in turn, one of them the canary's; the control plane takes their blocks.
+fn mesh(proxies: usize, rounds: u64, fails: impl Fn(u64) -> bool, bucket: impl Fn(usize, u64) -> u16) -> State {
+    let (mut whole, mut states) = (State::default(), vec![State::default(); proxies]);
+    for round in 0..rounds {
+        for (proxy, state) in states.iter_mut().enumerate() {
+            let mut answers = [answer(Subset::Stable, Some(20)); 10];
+            answers[5] = Answer { bucket: Some(bucket(proxy, round)), ..answer(Subset::Canary, (!fails(round)).then_some(20)) };
+            let mut closed = Vec::new();
+            // In a proxy of very many no evidence is enough.
+            Governor::new(1e-200, Tolerance::DEFAULT).observe(state, &answers, round * 1_000, &mut closed);
+            closed.iter().for_each(|block| governor().take(&mut whole, block, round * 1_000));
+        }
     }
-    assert_eq!((state.share(), state.total(Subset::Stable)), (EVERYONE, Total { requests: 90_000, failures: 9_000, micros: 0 }));
-    governor().count(&mut state, &counts(8, 1), 1_000_000);
-    governor().count(&mut state, &counts(8, 1), 1_001_000);
-    assert_eq!((state.share(), state.reason()), (0, Some(Reason::Failures)));
+    whole
 }
 
 #[test]
-fn a_user_counts_until_its_first_failure() {
+fn the_control_plane_holds_a_canary_by_what_little_each_of_many_proxies_saw() {
+    let state = mesh(50, 4, |round| round == 1, |proxy, round| (proxy as u64 * 16 + round) as u16);
+    assert_eq!((state.share(), state.reason()), (0, Some(Reason::Failures)));
+    // Of each proxy a block of 32; the rest was waited for.
+    assert_eq!(state.total(Subset::Canary).requests, 50 * 3);
+    let state = mesh(50, 4, |_| false, |proxy, round| (proxy as u64 * 16 + round) as u16);
+    assert_eq!(state.share(), EVERYONE);
+}
+
+#[test]
+fn a_user_who_fails_by_itself_counts_once_in_the_whole_mesh() {
+    let state = mesh(50, 20, |round| round % 2 == 0, |_, round| (round % 2) as u16);
+    assert!(state.share() == EVERYONE && state.total(Subset::Canary).failures >= 50 * 7, "{state:?}");
+}
+
+#[test]
+fn what_proxies_tell_while_a_canary_is_held_is_no_evidence_and_then_it_is_probed() {
+    let mut state = mesh(50, 4, |round| round == 1, |proxy, round| (proxy as u64 * 16 + round) as u16);
+    let Phase::Held { until_ms } = state.phase() else { panic!("{state:?}") };
+    let block = {
+        let mut other = State::default();
+        let answers: Vec<_> =
+            (0..32).map(|place| answer(if place < 8 { Subset::Canary } else { Subset::Stable }, (place >= 8).then_some(9))).collect();
+        observe(&mut other, &answers, 0).pop().unwrap()
+    };
+    let before = state.evidence(Reason::Failures);
+    governor().take(&mut state, &block, until_ms - 1);
+    assert_eq!((state.share(), state.evidence(Reason::Failures), state.holds()), (0, before, 1));
+    governor().advance(&mut state, until_ms);
+    assert_eq!(state.share(), 313);
+    governor().take(&mut state, &block, until_ms + 1);
+    assert_eq!((state.share(), state.holds()), (0, 2));
+}
+
+#[test]
+fn no_proxy_gives_a_canary_more_than_it_is_told_to() {
+    let (mut state, mut closed) = (State::default(), Vec::new());
+    let answers: Vec<_> = (0..20).map(|place| answer(if place < 2 { Subset::Canary } else { Subset::Stable }, Some(20 + place))).collect();
+    observe(&mut state, &answers, 0);
+    let mut obey = |state: &mut State, share, round| {
+        governor().obey(state, Order { share, round }, 1, &mut closed);
+        std::mem::take(&mut closed).len()
+    };
+    // What was compared under another share is a block of its own.
+    assert_eq!((obey(&mut state, 0, 0), state.share(), state.own_share()), (1, 0, EVERYONE));
+    // Nothing is compared while the canary is to have nobody.
+    let failing = [answer(Subset::Canary, None), answer(Subset::Stable, Some(20))].repeat(500);
+    assert_eq!((observe(&mut state, &failing, 2).len(), state.holds()), (0, 0));
+    assert_eq!((obey(&mut state, 313, 0), state.share()), (0, 313));
+    observe(&mut state, &failing, 3);
+    assert_eq!((state.share(), state.holds()), (0, 1));
+    assert_eq!((obey(&mut state, EVERYONE, 0), state.share()), (0, 0), "it is held here");
+    // A new round forgets that, once.
+    assert_eq!((obey(&mut state, EVERYONE, 1), state.share(), state.total(Subset::Canary).requests), (0, EVERYONE, 1_002));
+    observe(&mut state, &failing, 4);
+    assert_eq!((obey(&mut state, EVERYONE, 1), state.share()), (0, 0));
+    assert_eq!((obey(&mut state, EVERYONE, 0), state.share()), (0, 0), "a worker that knows the round before only");
+}
+
+#[test]
+fn a_block_is_not_waited_for_long() {
     let mut state = State::default();
-    let of_user = |subset, bucket, millis| Answer { bucket: Some(bucket), ..answer(subset, millis) };
-    for round in 0..2_000 {
-        let mut answers: Vec<_> = (0..9).map(|user| of_user(Subset::Stable, 5_000 + round * 9 % 900 + user, Some(20))).collect();
-        // One user of the canary has errors only, since it is that user.
-        let failing = round % 5 == 0;
-        answers.push(of_user(Subset::Canary, if failing { 7 } else { 8 }, (!failing).then_some(20)));
-        governor().observe(&mut state, &answers, u64::from(round));
-    }
-    assert_eq!((state.share(), state.total(Subset::Canary).failures), (EVERYONE, 400));
-    // Of the stable a user is left out that shares a bit with it.
-    let compared = Counts { canary: Tally { requests: 1_601, failures: 1 }, stable: Tally { requests: 17_980, failures: 0 } };
-    assert_eq!(state.compared(), compared);
-    assert_eq!(state.compared().since(compared), Counts::default());
-    // Many users are another matter.
-    for user in 100..200 {
-        let stable: [Answer; 9] = std::array::from_fn(|_| answer(Subset::Stable, Some(20)));
-        governor().observe(&mut state, &stable, 2_000);
-        governor().observe(&mut state, &[of_user(Subset::Canary, user, None)], 2_000);
-    }
-    assert_eq!(state.share(), 0);
+    let answers: Vec<_> = (0..4).map(|place| answer(if place == 2 { Subset::Canary } else { Subset::Stable }, Some(20))).collect();
+    assert_eq!(observe(&mut state, &answers[..3], 1_000).len(), 0);
+    assert_eq!(observe(&mut state, &[], 100_000).len(), 0, "too few to be of use");
+    let closed = observe(&mut state, &answers[3..], 100_000);
+    assert_eq!(closed.iter().map(|block| block.total(Subset::Stable).requests).collect::<Vec<_>>(), [3]);
+    let mut after = |answers: &[Answer], now_ms| observe(&mut state, answers, now_ms).len();
+    assert_eq!([after(&answers[..2], 100_000), after(&answers[..2], 102_999), after(&[], 103_000)], [0, 0, 1]);
+    // There was none of the canary: the next block takes more.
+    assert_eq!([after(&answers, 110_000), after(&[], 120_000), after(&answers, 120_000)], [0, 0, 1]);
+}
+
+fn report(records: &[(&str, Record)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    records.iter().for_each(|(name, record)| record.append(name, &mut bytes));
+    bytes
 }
 
 #[test]
@@ -204,7 +267,7 @@ fn a_canary_that_is_not_worse_is_held_no_more_often_than_promised() {
         let (mut random, mut state) = (Random::new(*seed), State::default());
         for _ in 0..200 {
             let answers: [Answer; 50] = std::array::from_fn(|_| Traffic::EVEN.draw(&latencies, &mut random));
-            governor.observe(&mut state, &answers, 0);
+            governor.observe(&mut state, &answers, 0, &mut Vec::new());
         }
         state.holds() > 0
     });
@@ -263,9 +326,64 @@ proptest! {
         let (mut state, mut now_ms) = (State::default(), 0);
         for (answer, gap_ms) in answers {
             now_ms += gap_ms;
-            governor().observe(&mut state, &[answer], now_ms);
+            observe(&mut state, &[answer], now_ms);
             prop_assert_eq!(State::from_bytes(&state.to_bytes()), state);
         }
+    }
+
+    #[test]
+    fn what_a_proxy_reports_is_read_as_it_was(answers in answers()) {
+        let (mut state, mut now_ms, mut closed) = (State::default(), 0, Vec::new());
+        for (answer, gap_ms) in answers {
+            now_ms += gap_ms;
+            governor().observe(&mut state, &[answer], now_ms, &mut closed);
+        }
+        let mut records: Vec<_> = closed.into_iter().map(|block| ("reviews\nv2", Record::Block(block.into()))).collect();
+        records.insert(records.len() / 2, ("ratings\nv2", Record::Share(313)));
+        let bytes = report(&records);
+        let short = Record::without_repetitions(&bytes);
+        for bytes in [&bytes, &short] {
+            let read = Record::read_all(bytes).unwrap();
+            prop_assert_eq!(read.len(), records.len());
+            for ((name, record), (expected_name, expected)) in read.iter().zip(&records) {
+                prop_assert_eq!(name, expected_name);
+                let told = |record: &Record| match record {
+                    Record::Share(_) => None,
+                    Record::Block(block) => Some([Subset::Canary, Subset::Stable].map(|subset| {
+                        (block.total(subset), block.latencies(subset).collect::<Vec<_>>())
+                    })),
+                };
+                prop_assert_eq!(told(record), told(expected));
+                // The evidence is the same.
+                if let (Record::Block(read), Record::Block(sent)) = (record, expected) {
+                    let (mut by_read, mut by_sent) = (State::default(), State::default());
+                    governor().take(&mut by_read, read, 0);
+                    governor().take(&mut by_sent, sent, 0);
+                    prop_assert_eq!(by_read, by_sent);
+                }
+            }
+        }
+        prop_assert!(short.len() <= bytes.len());
+    }
+
+    #[test]
+    fn a_false_report_is_no_danger(
+        answers in answers(), damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..9), now_ms in any::<u64>(),
+    ) {
+        let all: Vec<_> = answers.into_iter().map(|(answer, _)| answer).collect();
+        let closed = observe(&mut State::default(), &all, 0);
+        let records: Vec<_> = closed.into_iter().map(|block| ("reviews\nv2", Record::Block(block.into()))).collect();
+        let mut bytes = report(&records);
+        prop_assume!(!bytes.is_empty());
+        damage.into_iter().for_each(|(place, byte)| *place.get_mut(&mut bytes) = byte);
+        let mut state = State::default();
+        for (_, record) in Record::read_all(&bytes).unwrap_or_default() {
+            if let Record::Block(block) = record {
+                governor().take(&mut state, &block, now_ms);
+                prop_assert!(block.latencies(Subset::Canary).chain(block.latencies(Subset::Stable)).all(f32::is_finite));
+            }
+        }
+        prop_assert_eq!(State::from_bytes(&state.to_bytes()), state);
     }
 
     #[test]
@@ -279,12 +397,11 @@ proptest! {
     ) {
         let mut state = State::default();
         let all: Vec<_> = answers.into_iter().map(|(answer, _)| answer).collect();
-        governor().observe(&mut state, &all, 0);
+        observe(&mut state, &all, 0);
         let mut bytes = state.to_bytes();
         damage.into_iter().for_each(|(place, byte)| bytes[place] = byte);
         let mut state = State::from_bytes(&bytes);
-        governor().observe(&mut state, &all, now_ms);
-        governor().count(&mut state, &Counts::default(), now_ms);
+        observe(&mut state, &all, now_ms);
         governor().advance(&mut state, u64::MAX);
         prop_assert!(state.share() <= EVERYONE);
         prop_assert_eq!(State::from_bytes(&state.to_bytes()), state);

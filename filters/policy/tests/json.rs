@@ -93,26 +93,41 @@ fn passport() -> impl Strategy<Value = Option<canary::Passport>> {
     prop::option::of(passport)
 }
 
+fn governor() -> impl Strategy<Value = Option<canary::Governor>> {
+    let order = (any::<String>(), 0..10_002_u32, any::<u32>()).prop_map(|(canary, share, round)| canary::Order { canary, share, round });
+    let governor = (any::<bool>(), any::<Option<u32>>(), prop::collection::vec(order, 0..3));
+    prop::option::of(governor.prop_map(|(latency, proxies, orders)| canary::Governor { latency, proxies, orders }))
+}
+
 fn config() -> impl Strategy<Value = canary::Config> {
     let one = (
         prop::collection::vec(any::<String>(), 0..3),
         any::<[Option<String>; 2]>(),
         prop::collection::vec(key(), 0..3),
         prop::collection::vec(tester(), 0..3),
-        (rules(), rules()),
+        (rules(), rules(), governor()),
     );
-    let one = one.prop_map(|(hosts, [stable, train], key, overrides, (deny, allow))| canary::Canary {
+    let one = one.prop_map(|(hosts, [stable, train], key, overrides, (deny, allow, governor))| canary::Canary {
         hosts,
         stable,
         key,
         train,
-        governor: None,
+        governor,
         deny,
         overrides,
         allow,
     });
-    (any::<u32>(), any::<bool>(), caller(), passport(), prop::collection::vec(one, 0..3))
-        .prop_map(|(version, routed, caller, passport, canaries)| canary::Config { version, routed, caller, passport, canaries })
+    let report_to = prop::option::of(any::<String>());
+    (any::<u32>(), any::<bool>(), caller(), report_to, passport(), prop::collection::vec(one, 0..3)).prop_map(
+        |(version, routed, caller, report_to, passport, canaries)| canary::Config {
+            version,
+            routed,
+            caller,
+            report_to,
+            passport,
+            canaries,
+        },
+    )
 }
 
 proptest! {

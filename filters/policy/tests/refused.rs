@@ -195,7 +195,7 @@ fn names_that_are_empty_or_can_be_no_name() {
         (hosts(r#""http://a""#), format!(r#"canaries[0].hosts[0]: {host}, found "http://a""#)),
         (one(r#""stable":"""#), format!(r#"canaries[0].stable: expected {name}, found """#)),
         (one(r#""stable":".stable""#), format!(r#"canaries[0].stable: expected {name}, found ".stable""#)),
-        (one(r#""stable":"v1\r\nx: y""#), format!(r#"canaries[0].stable: expected {name}, found "v1\r\nx: y""#)),
+        (one(r#""stable":"v1\r\nx: y""#), format!(r#"canaries[0].stable: expected {name}, found "v1  x: y""#)),
         (one(&format!(r#""stable":"{long}""#)), format!(r#"canaries[0].stable: expected {name}, found "{long}""#)),
         (one(r#""train":"""#), format!(r#"canaries[0].train: expected {name}, found """#)),
         (tester(""), format!(r#"canaries[0].override[0].subset: expected {name}, found """#)),

@@ -51,6 +51,18 @@ unsafe extern "C" {
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_get_shared_data(key: *const u8, length: usize, value: *mut *mut u8, size: *mut usize, version: *mut u32) -> u32;
     fn proxy_set_shared_data(key: *const u8, length: usize, value: *const u8, size: usize, version: u32) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        length: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        id: *mut u32,
+    ) -> u32;
 }
 
 // Envoy has this of WASI for every module. It is all that is needed of it, so the modules are not built for it: its part of the standard
@@ -193,6 +205,26 @@ pub fn share(key: &str, value: &[u8], version: u32) -> bool {
     unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) == OK }
 }
 
+/// Sends a POST to a cluster of this Envoy, of which no answer is awaited.
+pub fn post(cluster: &str, headers: &[(&str, &[u8])], body: &[u8], timeout_milliseconds: u32) {
+    let (headers, trailers, mut id) = (pairs::write(headers), pairs::write(&[]), 0);
+    // SAFETY: all outlive the call; Envoy writes a number to the place given.
+    let _ = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_milliseconds,
+            &mut id,
+        )
+    };
+}
+
 /// Counts.
 pub(crate) fn increment(counter: u32, by: i64) {
     // SAFETY: no memory is involved.
@@ -214,6 +246,21 @@ mod pairs {
         })
     }
 
+    pub(super) fn write(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256);
+        let mut number = |number: usize| bytes.extend((number as u32).to_le_bytes());
+        number(pairs.len());
+        for (name, value) in pairs {
+            number(name.len());
+            number(value.len());
+        }
+        for text in pairs.iter().flat_map(|(name, value)| [name.as_bytes(), value]) {
+            bytes.extend_from_slice(text);
+            bytes.push(0);
+        }
+        bytes
+    }
+
     fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
         let (number, rest) = bytes.split_first_chunk()?;
         Some((u32::from_le_bytes(*number) as usize, rest))
@@ -227,7 +274,7 @@ mod pairs {
 
     #[cfg(test)]
     mod tests {
-        use super::read;
+        use super::{read, write};
 
         #[test]
         fn reads_what_keeps_to_the_format_and_stops_at_what_does_not() {
@@ -235,6 +282,7 @@ mod pairs {
             let pairs = |length: usize| read(bytes.get(..length).unwrap()).collect::<Vec<_>>();
             let whole: [(&[u8], &[u8]); 2] = [(b"a", b"bc"), (b"d", b"")];
             assert_eq!(pairs(bytes.len()), whole);
+            assert_eq!(write(&[("a", b"bc"), ("d", b"")]), bytes);
             assert_eq!(pairs(bytes.len() - 1), [whole[0]]);
             for length in 0..25 {
                 assert_eq!(pairs(length), []);

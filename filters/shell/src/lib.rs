@@ -11,8 +11,8 @@ mod plugins;
 pub use awaited::Awaited;
 pub use counters::{Counter, count};
 pub use host::{
-    Headers, Level, header, headers_joined, log, now, number, property, random, remove_header, set_gauge, set_header, set_state, share,
-    shared,
+    Headers, Level, header, headers_joined, log, now, number, post, property, random, remove_header, set_gauge, set_header, set_state,
+    share, shared,
 };
 pub use plugins::Plugins;
 

@@ -39,16 +39,9 @@ fn outbound(objects: &[String]) -> Vec<String> {
     told.http("0.0.0.0_80").http_filters.into_iter().map(|filter| filter.name.replace("envoy.filters.http.", "")).collect()
 }
 
-/// The JSON that a plugin's filter is sent.
-fn config(told: &Told, name: &str) -> serde_json::Value {
-    let wasm = Wasm::decode(told.extension(name).unwrap().typed_config.unwrap().value.as_slice()).unwrap().config.unwrap();
-    let text = envoy_types::pb::google::protobuf::StringValue::decode(wasm.configuration.unwrap().value.as_slice()).unwrap();
-    serde_json::from_str(&text.value).unwrap()
-}
-
 /// Where the canary policy of a told proxy looks for users.
 fn keys(told: &Told) -> serde_json::Value {
-    config(told, "shop.c")["canaries"][0]["key"].clone()
+    told.plugin_config("shop.c")["canaries"][0]["key"].clone()
 }
 
 fn canary_by(key: &str) -> String {
@@ -183,7 +176,7 @@ fn a_canary_filter_runs_on_the_routes_of_its_hosts_alone() {
     let runs = |host: &str| told.routes("80", host).iter().all(|route| route.typed_per_filter_config.contains_key(&filter.name));
     let [a, b] = ["a", "b"].map(|name| format!("{name}.shop.svc.cluster.local:80"));
     assert_eq!((runs(&a), runs(&b), runs("allow_any")), (true, false, false));
-    assert_eq!(config(&told, &filter.name)["routed"], true);
+    assert_eq!(told.plugin_config(&filter.name)["routed"], true);
 }
 
 #[test]
@@ -191,7 +184,7 @@ fn a_canary_policy_is_sent_the_full_names_of_the_destinations() {
     let spec =
         "hosts: [a]\nhttp: [{route: [{destination: {host: b}, weight: 1}, {destination: {host: c.prod.svc.cluster.local}, weight: 1}]}]";
     let told = caller(&[http_service("shop/a"), http_service("shop/b"), virtual_service("shop/a", spec), canary("shop/c", "a")]);
-    let hosts = &config(&told, "shop.c")["canaries"][0]["hosts"];
+    let hosts = &told.plugin_config("shop.c")["canaries"][0]["hosts"];
     assert_eq!(*hosts, serde_json::json!(["a.shop.svc.cluster.local", "b.shop.svc.cluster.local", "c.prod.svc.cluster.local"]));
 }
 
@@ -212,7 +205,7 @@ fn a_locality_policy_is_sent_the_nodes_place_and_the_other_zones_nearest_first()
         "version": 1, "routed": true, "locality": {"region": "r", "zone": "b"},
         "services": [{"hosts": ["a.shop.svc.cluster.local"], "zones": [["r/a", "r/c"], ["s/a"]]}],
     });
-    assert_eq!(config(&told, "shop.l"), expected);
+    assert_eq!(told.plugin_config("shop.l"), expected);
 }
 
 #[test]

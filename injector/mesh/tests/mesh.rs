@@ -11,6 +11,7 @@ mod clusters;
 mod endpoints;
 mod filters;
 mod gateways;
+mod governors;
 mod inject;
 mod listeners;
 mod passports;

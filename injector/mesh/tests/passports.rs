@@ -1,8 +1,6 @@
 //! Passports and who may be in a canary: what each proxy's filter and routes are told.
 
 use crate::support::*;
-use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config;
-use prost::Message;
 use serde_json::{Value, json};
 use weir_mesh::mesh::{self, Mesh, Options, Secrets};
 use weir_mesh::object::Objects;
@@ -29,17 +27,6 @@ fn plugin(name: &str, config: &str) -> String {
     istio("WasmPlugin", &format!("shop/{name}"), &format!("url: oci://hub/weir-canary:v1\npluginConfig: {{version: 1, {config}}}"))
 }
 
-/// The JSON that a plugin's filter is sent.
-fn config(told: &Told, name: &str) -> Value {
-    let wasm = envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm::decode(
-        told.extension(name).unwrap().typed_config.unwrap().value.as_slice(),
-    );
-    let config = wasm.unwrap().config.unwrap();
-    assert!(matches!(config.vm, Some(plugin_config::Vm::VmConfig(_))));
-    let text = envoy_types::pb::google::protobuf::StringValue::decode(config.configuration.unwrap().value.as_slice()).unwrap();
-    serde_json::from_str(&text.value).unwrap()
-}
-
 /// The filters' names, those in brackets that run on some routes alone.
 fn filters(told: &Told, listener: &str) -> Vec<String> {
     let filters = told.http(listener).http_filters.into_iter();
@@ -53,7 +40,7 @@ fn a_gateway_makes_passports_for_every_request_and_sidecars_read_them() {
     let mesh = mesh(&[plugin("c", &format!("{PASSPORT}, canaries: [{{hosts: [a], key: [{{header: x-user}}]}}]"))]);
     let secrets = json!(SECRETS.map(|secret| secret.repeat(64)));
     let gateway = router(&mesh, "shop/gw");
-    let sent = config(&gateway, "shop.c");
+    let sent = gateway.plugin_config("shop.c");
     let expected = json!({
         "key": [{"cookie": "user"}], "override": [{"header": {"name": "x-tester", "exact": "yes"}, "subset": "v2"}], "edge": true,
         "secrets": secrets,
@@ -62,7 +49,7 @@ fn a_gateway_makes_passports_for_every_request_and_sidecars_read_them() {
     assert_eq!(filters(&gateway, "0.0.0.0_80")[0], "shop.c");
 
     let caller = sidecar(&mesh, "shop/caller");
-    let sent = config(&caller, "shop.c");
+    let sent = caller.plugin_config("shop.c");
     assert_eq!((&sent["passport"], &sent["routed"]), (&json!({"secrets": secrets}), &json!(true)));
     assert_eq!(filters(&caller, "0.0.0.0_80")[0], "(shop.c)");
     for told in [&gateway.routes("http.80", "a.shop.svc.cluster.local:80"), &caller.routes("80", "a.shop.svc.cluster.local:80")] {
@@ -76,7 +63,7 @@ fn of_several_filters_at_a_gateway_the_first_makes_them_and_those_behind_read_th
     let plain = plugin("d", "canaries: [{hosts: [b], key: [{header: x-user}]}]");
     let mesh = mesh(&[plugin("c", &format!("{PASSPORT}, canaries: []")), plain.clone(), plugin("b", "canaries: [{hosts: [a]}]")]);
     let gateway = router(&mesh, "shop/gw");
-    let passport = |told: &Told, name: &str| config(told, name)["passport"].clone();
+    let passport = |told: &Told, name: &str| told.plugin_config(name)["passport"].clone();
     // Of one age, they run by name.
     assert_eq!(passport(&gateway, "shop.b"), Value::Null, "it stands where a client's own baggage still is");
     assert_eq!(passport(&gateway, "shop.c")["edge"], true);
@@ -124,9 +111,9 @@ fn who_may_not_get_a_canary_has_a_route_to_the_stable() {
 #[test]
 fn a_filter_is_told_who_calls_where_a_rule_asks() {
     let mesh = mesh(&[plugin("c", "canaries: [{hosts: [a], allow: [{source: {workload: front}}]}]")]);
-    assert_eq!(config(&sidecar(&mesh, "shop/caller"), "shop.c")["caller"], json!({"namespace": "shop", "workload": "caller"}));
+    assert_eq!(sidecar(&mesh, "shop/caller").plugin_config("shop.c")["caller"], json!({"namespace": "shop", "workload": "caller"}));
     let other = self::mesh(&[plugin("c", "canaries: [{hosts: [a], allow: [{cookie: {name: x, exact: y}}]}]")]);
-    assert_eq!(config(&sidecar(&other, "shop/caller"), "shop.c")["caller"], Value::Null);
+    assert_eq!(sidecar(&other, "shop/caller").plugin_config("shop.c")["caller"], Value::Null);
 }
 
 #[test]
@@ -158,6 +145,6 @@ fn a_canary_that_may_be_held_back_has_routes_without_it() {
         "/* -> 80|v2|a.shop=1000 80|v1|a.shop=9000",
     ];
     assert_eq!(lines(&routes), expected);
-    let sent = &config(&told, "shop.c")["canaries"][0];
+    let sent = &told.plugin_config("shop.c")["canaries"][0];
     assert_eq!((&sent["stable"], &sent["governor"]), (&json!("v1"), &json!({"proxies": 2})), "the destination listed first, for two pods");
 }

@@ -2,6 +2,7 @@
 
 use super::service::Ads;
 use super::status::{FindingStatus, Syncz, short};
+use crate::canary::{page, report};
 use crate::listen::Answer;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use std::convert::Infallible;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use weir_mesh::node::Node;
+use weir_policy::REPORT_PATH;
 
 /// A node brings the version of everything that it has when it reconnects: a large mesh needs more than the default of 4 MB.
 /// In memory it takes some ten times as much.
@@ -23,14 +25,18 @@ impl Answer for Ads {
         if is_grpc(&request) {
             return grpc(self.clone(), request).await;
         }
+        if is_report(&request) {
+            return Ok(report::take(self, request).await);
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n".to_string()));
         }
         Ok(match request.uri().path() {
             "/healthz" => text(StatusCode::OK, "ok\n".to_string()),
             "/debug/syncz" => json(&syncz(self)),
+            page::PAGE => json(&self.canaries.page().await),
             "/debug/config" => config(self, request.uri().query().unwrap_or_default()).await,
-            _ => text(StatusCode::NOT_FOUND, "there is /healthz, /debug/syncz and /debug/config?node=ID\n".to_string()),
+            _ => text(StatusCode::NOT_FOUND, "there is /healthz, /debug/syncz, /debug/config?node=ID and /debug/canaries\n".to_string()),
         })
     }
 }
@@ -38,6 +44,11 @@ impl Answer for Ads {
 /// Whether it is a call of gRPC.
 pub fn is_grpc(request: &Request<Incoming>) -> bool {
     request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Whether it is what a proxy tells of canaries.
+pub fn is_report(request: &Request<Incoming>) -> bool {
+    request.method() == Method::POST && request.uri().path() == REPORT_PATH
 }
 
 /// Answers a call of the discovery service.

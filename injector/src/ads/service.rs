@@ -4,6 +4,7 @@ use super::nodes::{Connected, Nodes};
 use super::status::{Rejection, short};
 use super::stream::{Protocol, Push, Request};
 use super::{delta, sotw};
+use crate::canary::engine::Canaries;
 use crate::kubernetes::tokens::{Pod, Refused, Tokens, may};
 use crate::modules;
 use crate::world::World;
@@ -41,6 +42,8 @@ pub struct Ads {
     pub nodes: Nodes,
     /// Who says who a node is; without it a node is who it says it is.
     pub tokens: Option<Tokens>,
+    /// What proxies tell of canaries.
+    pub canaries: Canaries,
 }
 
 #[tonic::async_trait]

@@ -3,6 +3,7 @@
 use super::nodes::Nodes;
 use super::service::Ads;
 use super::status::State;
+use crate::canary::engine::Canaries;
 use crate::listen;
 use crate::proxy_status;
 use crate::world::World;
@@ -46,7 +47,7 @@ struct Server {
 impl Server {
     async fn start(first: Arc<World>) -> Server {
         let (publish, world) = watch::channel(first);
-        let ads = Ads { world, nodes: Nodes::default(), tokens: None };
+        let ads = Ads { world, nodes: Nodes::default(), tokens: None, canaries: Canaries::unheard() };
         let tcp = listen::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = tcp.local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ use crate::world::{World, report};
 use std::sync::Arc;
 use tokio::sync::watch;
 use weir_mesh::mesh::Options;
+use weir_mesh::mesh::canary::Orders;
 use weir_mesh::object::Objects;
 
 /// The world of these files; objects that cannot be read stay as they were `before`.
@@ -18,26 +19,32 @@ pub fn world(before: &Objects, texts: &Texts, options: &Options) -> World {
     World::new(objects, findings, options)
 }
 
-/// Rebuilds the world whenever the files no longer read as `texts`, until nobody listens; what is in force is written to `state`.
+/// Rebuilds the world whenever the files no longer read as `texts`, or something else holds for canaries, until nobody listens; what is in
+/// force is written to `state`.
 pub async fn run(
     sources: Sources,
     mut watch: Watch,
     mut texts: Texts,
     options: Options,
+    mut orders: watch::Receiver<Orders>,
     state: Option<State>,
     publish: watch::Sender<Arc<World>>,
 ) {
     let first = publish.borrow().clone();
     save(state.as_ref(), first).await;
     while !publish.is_closed() {
-        watch.changed().await;
-        let (sources, options, before, old) = (sources.clone(), options.clone(), publish.borrow().clone(), std::mem::take(&mut texts));
+        let other_orders = tokio::select! {
+            () = watch.changed() => false,
+            Ok(()) = orders.changed() => true,
+        };
+        let options = Options { orders: orders.borrow_and_update().clone(), ..options.clone() };
+        let (sources, before, old) = (sources.clone(), publish.borrow().clone(), std::mem::take(&mut texts));
         let rebuilt = tokio::task::spawn_blocking(move || {
             let start = std::time::Instant::now();
             let texts = sources.read();
-            let world = (texts != old).then(|| world(&before.objects, &texts, &options)).inspect(|world| {
+            let world = (texts != old || other_orders).then(|| world(&before.objects, &texts, &options)).inspect(|world| {
                 report(&before.findings, &world.findings);
-                tracing::info!(objects = world.objects.iter().count(), took = ?start.elapsed(), "the files changed");
+                tracing::info!(objects = world.objects.iter().count(), took = ?start.elapsed(), "a new state");
             });
             (world, texts)
         });
@@ -80,7 +87,7 @@ mod tests {
         let options = Options { marked: true, ..Default::default() };
         let texts = sources.read();
         let (publish, mut worlds) = watch::channel(Arc::new(world(&Objects::default(), &texts, &options)));
-        let engine = tokio::spawn(run(sources, watch, texts, options, None, publish));
+        let engine = tokio::spawn(run(sources, watch, texts, options, watch::channel(Orders::default()).1, None, publish));
         let names = |world: &World| world.objects.iter().map(|object| object.key.name.clone()).collect::<Vec<_>>();
         let mut after = async |change: &dyn Fn()| {
             change();

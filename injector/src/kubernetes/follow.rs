@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use weir_mesh::finding::Finding;
+use weir_mesh::mesh::canary::Orders;
 use weir_mesh::mesh::{Options, Pulls, Secrets};
 use weir_mesh::object::{Key, Object, Objects, Rejected, read_value};
 
@@ -32,6 +33,7 @@ pub async fn first(
     options: &Options,
     pulls: watch::Receiver<Pulls>,
     secrets: watch::Receiver<Secrets>,
+    orders: watch::Receiver<Orders>,
 ) -> Option<(Follower, World)> {
     let mut missing: BTreeSet<_> = WATCHED.iter().map(|watched| watched.kind).collect();
     let mut pending = BTreeMap::new();
@@ -41,7 +43,7 @@ pub async fn first(
             Change::Object(key, value) => drop(pending.insert(key, value)),
         }
     }
-    let mut follower = Follower { cluster: Cluster::default(), options: options.clone(), pulls, secrets };
+    let mut follower = Follower { cluster: Cluster::default(), options: options.clone(), pulls, secrets, orders };
     follower.cluster.apply(pending);
     let world = follower.world();
     report(&[], &world.findings);
@@ -55,6 +57,7 @@ pub struct Follower {
     options: Options,
     pulls: watch::Receiver<Pulls>,
     secrets: watch::Receiver<Secrets>,
+    orders: watch::Receiver<Orders>,
 }
 
 impl Follower {
@@ -70,6 +73,7 @@ impl Follower {
                 },
                 Ok(()) = self.pulls.changed() => true,
                 Ok(()) = self.secrets.changed() => true,
+                Ok(()) = self.orders.changed() => true,
             };
             tokio::time::sleep(rest).await;
             while let Ok(change) = changes.try_recv() {
@@ -100,7 +104,8 @@ impl Follower {
     pub fn world(&mut self) -> World {
         let findings = self.cluster.findings.values().flatten().cloned().collect();
         let (pulls, secrets) = (self.pulls.borrow_and_update().clone(), self.secrets.borrow_and_update().clone());
-        let options = Options { pulls, secrets, ..self.options.clone() };
+        let orders = self.orders.borrow_and_update().clone();
+        let options = Options { pulls, secrets, orders, ..self.options.clone() };
         let mut world = World::new(self.cluster.objects.clone(), findings, &options);
         world.rejected = self.cluster.rejected.clone();
         world
@@ -208,11 +213,12 @@ mod tests {
         let options = Options::default();
         let (pulled, pulls) = watch::channel(Pulls::Never);
         let (_keys, secrets) = watch::channel(Secrets::default());
+        let (ordered, orders) = watch::channel(Orders::default());
         send.send(Change::Object(key("a"), rule("a", "x"))).await.unwrap();
         for watched in WATCHED {
             send.send(Change::Complete(watched.kind)).await.unwrap();
         }
-        let (follower, world) = first(&mut changes, &options, pulls, secrets).await.unwrap();
+        let (follower, world) = first(&mut changes, &options, pulls, secrets, orders).await.unwrap();
         assert_eq!(world.objects.iter().count(), 1);
         let (publish, mut worlds) = watch::channel(Arc::new(world));
         tokio::spawn(follower.run(changes, publish));
@@ -222,5 +228,8 @@ mod tests {
         assert_eq!(worlds.borrow_and_update().objects.iter().count(), 2);
         pulled.send_replace(Pulls::Assumed);
         tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.expect("what was pulled makes a new world").unwrap();
+        worlds.borrow_and_update();
+        ordered.send_replace(Orders::default());
+        tokio::time::timeout(Duration::from_secs(5), worlds.changed()).await.expect("so do orders").unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use super::access::message;
 use crate::ask;
 use anyhow::{Context, Error, Result, anyhow, bail};
+use hyper::Method;
 use hyper::body::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
@@ -16,11 +17,16 @@ const REASON: Duration = Duration::from_secs(1);
 
 /// What a port of a pod answers to a GET.
 pub async fn get(client: &Client, namespace: &str, pod: &str, port: u16, path: &str) -> Result<Bytes> {
+    ask(client, namespace, pod, port, Method::GET, path).await
+}
+
+/// The same of one request or the other ([`ask::ask`]).
+pub async fn ask(client: &Client, namespace: &str, pod: &str, port: u16, method: Method, path: &str) -> Result<Bytes> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let exchange = async {
         let mut forwarder = pods.portforward(pod, &[port]).await.map_err(|error| refused(&error, namespace))?;
         let (stream, reason) = (forwarder.take_stream(port), forwarder.take_error(port));
-        let answer = ask::get(stream.context("a port that is forwarded")?, path).await;
+        let answer = ask::ask(stream.context("a port that is forwarded")?, method, path).await;
         match (answer, reason) {
             (Err(error), Some(reason)) => Err(explained(error, tokio::time::timeout(REASON, reason).await.ok().flatten())),
             (answer, _) => answer,

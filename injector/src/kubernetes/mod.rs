@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod authority;
+pub mod canaries;
 pub mod follow;
 pub mod forward;
 pub mod kinds;
@@ -9,6 +10,7 @@ pub mod lease;
 pub mod list;
 pub mod passports;
 pub mod proxied;
+pub mod replicas;
 pub mod status;
 pub mod tokens;
 pub mod trust;

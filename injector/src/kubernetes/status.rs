@@ -5,24 +5,21 @@ mod condition;
 mod events;
 
 use crate::ads::service::Ads;
-use crate::kubernetes::lease::Replica;
+use crate::kubernetes::replicas::Replicas;
 use crate::programmed::{self, Report};
-use crate::up::http::request;
 use crate::world::World;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use condition::{Condition, Said};
 use events::Events;
-use hyper::Method;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use weir_mesh::finding::Finding;
-use weir_mesh::object::{Key, Kind};
+use weir_mesh::object::Key;
 
 /// How often is looked whether there is something to tell. What is seen twice in a row is told: not every moment of a rollout.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,26 +27,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 const RECOUNT: Duration = Duration::from_secs(60);
 /// Statuses that are written at most in one look.
 const AT_MOST: usize = 50;
-/// A replica that does not answer so long is not waited for.
-const TIMEOUT: Duration = Duration::from_secs(1);
 /// Of a message, in bytes.
 const LONGEST: usize = 1024;
 /// The manager of the conditions.
 const MANAGER: &str = "weir-control-plane";
 
-/// Where the replicas tell each other what they counted.
-#[derive(Clone, Debug)]
-pub struct Replicas {
-    /// Who this one is.
-    pub own: Replica,
-    /// The port of each.
-    pub port: u16,
-    /// The page there.
-    pub page: &'static str,
-}
-
-/// Tells until the control plane ends.
-pub async fn tell(client: Client, ads: Ads, reports: watch::Receiver<Arc<Report>>, leads: watch::Receiver<bool>, replicas: Replicas) {
+/// Tells until the control plane ends; `page` is where the replicas tell each other what they counted.
+pub async fn tell(
+    client: Client,
+    ads: Ads,
+    reports: watch::Receiver<Arc<Report>>,
+    leads: watch::Receiver<bool>,
+    replicas: Replicas,
+    page: &'static str,
+) {
     let mut teller = Teller { client: client.clone(), seen: BTreeMap::new(), written: BTreeMap::new() };
     let mut events = Events::new(client, &replicas.own.name);
     loop {
@@ -62,7 +53,7 @@ pub async fn tell(client: Client, ads: Ads, reports: watch::Receiver<Arc<Report>
         let world = ads.world.borrow().clone();
         events.tell(&world).await;
         let mut report = Report::clone(&reports.borrow());
-        match others(&world, &replicas).await {
+        match others(&world, &replicas, page).await {
             Ok(others) => others.iter().for_each(|other| programmed::add(&mut report, other)),
             Err(error) => {
                 tracing::debug!("no status is written: {error:#}");
@@ -74,29 +65,13 @@ pub async fn tell(client: Client, ads: Ads, reports: watch::Receiver<Arc<Report>
 }
 
 /// What the other replicas counted.
-async fn others(world: &World, replicas: &Replicas) -> Result<Vec<Report>> {
+async fn others(world: &World, replicas: &Replicas, page: &str) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for object in world.objects.iter() {
-        let Kind::Pod(pod) = &object.kind else { continue };
-        let labels = object.meta.labels.as_ref();
-        let is_replica = object.key.namespace == replicas.own.namespace
-            && object.key.name != replicas.own.name
-            && labels.is_some_and(|labels| labels.get("app").is_some_and(|app| app == "weir"));
-        let Some(status) = pod.status.as_ref().filter(|_| is_replica) else { continue };
-        let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-        if let Some(ip) = status.pod_ip.as_ref().filter(|_| ready) {
-            let report = tokio::time::timeout(TIMEOUT, ask(ip, replicas)).await;
-            reports.push(report.context("no answer in time").flatten().with_context(|| format!("the replica {}", object.key.name))?);
-        }
+    for (name, ip) in replicas.others(world) {
+        let report = async { anyhow::Ok(serde_json::from_str(&replicas.ask(&ip, page).await?)?) };
+        reports.push(report.await.with_context(|| format!("the replica {name}"))?);
     }
     Ok(reports)
-}
-
-async fn ask(ip: &str, replicas: &Replicas) -> Result<Report> {
-    let stream = TcpStream::connect((ip, replicas.port)).await?;
-    let (status, body) = request(stream, Method::GET, ip, replicas.page, &[]).await?;
-    ensure!(status == 200, "answered {status}");
-    Ok(serde_json::from_str(&body)?)
 }
 
 struct Teller {

@@ -18,7 +18,7 @@ const LASTS: Duration = Duration::from_secs(60);
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 
 /// The pod whose token was shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pod {
     /// Its namespace.
     pub namespace: String,

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_mesh::inject::names::INIT;
 
 /// Pages about the mesh, on the loopback of a replica.
-const DEBUG: u16 = 15013;
+pub const DEBUG: u16 = 15013;
 
 /// What is seen of it.
 pub async fn look(client: &Client) -> Result<Seen> {
@@ -68,14 +68,17 @@ pub async fn both(cluster: &Cluster, pod: &PodName) -> Result<Both> {
     );
 }
 
+/// A pod of the control plane.
 #[derive(Clone)]
-struct Replica {
-    namespace: String,
-    name: String,
+pub struct Replica {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// The replicas that are ready.
-async fn replicas(client: &Client) -> Result<Vec<Replica>> {
+pub async fn replicas(client: &Client) -> Result<Vec<Replica>> {
     let pods = list::all(&Api::<Pod>::all(client.clone()), CONTROL_PLANE).await.context("where the control plane runs")?;
     choose(&pods)
 }

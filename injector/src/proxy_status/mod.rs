@@ -15,6 +15,7 @@ use hyper::body::Bytes;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use cluster::{DEBUG, Replica, replicas};
 pub use here::ask;
 
 /// Show how every Envoy stands, and what it rejected and why; of one pod, what it has other than the control plane would send

@@ -3,6 +3,9 @@
 use super::{Args, DOMAIN};
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
+use crate::canary::engine;
+use crate::canary::page::Local;
+use crate::canary::store::{File, Place, Store};
 use crate::files::Sources;
 use crate::files::follow;
 use crate::files::state::State;
@@ -17,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use weir_mesh::bootstrap::CLUSTER;
 use weir_mesh::mesh::{Module, Options};
 
 /// Serves until SIGTERM or SIGINT.
@@ -37,14 +41,24 @@ pub async fn serve(args: Args) -> anyhow::Result<()> {
         tracing::info!("{} does not exist yet", path.display());
     }
 
+    let state = args.state.as_deref().map(State::within).transpose()?;
+    let kept_in = args.state.as_deref().map(File::within);
+    let known = kept_in.as_ref().map(File::load).transpose().unwrap_or_else(|error| {
+        tracing::warn!("what was known of canaries is lost: {error:#}");
+        None
+    });
+    let store = Store::at(kept_in.map_or(Place::Nowhere, Place::File));
+    let known = known.unwrap_or_default();
+    let (canaries, engine, orders) = engine::new(&known, store);
     let options = Options {
+        orders: orders.borrow().clone(),
         domain: DOMAIN.into(),
         modules: place_modules(args.modules),
         marked: true,
         secrets: Keys::generate()?.secrets(),
+        report_to: Some(CLUSTER.into()),
         ..Default::default()
     };
-    let state = args.state.as_deref().map(State::within).transpose()?;
     let (before, lost) = state.as_ref().map(State::load).unwrap_or_default();
     for finding in lost {
         tracing::warn!("of what was in force before: {finding}");
@@ -54,17 +68,22 @@ pub async fn serve(args: Args) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(objects = world.objects.iter().count(), "serving ADS on {address}");
     let (publish, world) = watch::channel(Arc::new(world));
-    let ads = Ads { world, nodes: Nodes::default(), tokens: None };
+    let ads = Ads { world: world.clone(), nodes: Nodes::default(), tokens: None, canaries };
+    // Alone it always leads.
+    let ((_lead, leads), (_keep, kept)) = (watch::channel(true), watch::channel(known));
+    let governing = engine.run(world, leads, kept);
 
-    let engine = follow::run(sources, watch, texts, options, state, publish);
+    let following = follow::run(sources, watch, texts, options, orders, state, publish);
     let unix = async {
         match socket {
-            Some(socket) => listen::serve_unix(socket, ads.clone(), listen::never()).await,
+            // The socket is its user's alone.
+            Some(socket) => listen::serve_unix(socket, Local { ads: ads.clone() }, listen::never()).await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        () = engine => bail!("the files are no longer watched"),
+        () = following => bail!("the files are no longer watched"),
+        () = governing => {}
         () = listen::serve_tcp(listener, ads.clone(), listen::never()) => {}
         () = unix => {}
         _ = terminate.recv() => {}

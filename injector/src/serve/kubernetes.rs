@@ -4,9 +4,14 @@ use super::monitoring::{self, Monitoring};
 use super::proxies::Proxies;
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
+use crate::canary::engine;
+use crate::canary::page::Local;
+use crate::canary::store::{Place, Store as Kept};
 use crate::certificates::{self, Authority, Pems, RENEWAL, Shown};
+use crate::kubernetes::canaries::{self, Shared};
 use crate::kubernetes::lease::{self, Replica};
-use crate::kubernetes::status::{self, Replicas};
+use crate::kubernetes::replicas::Replicas;
+use crate::kubernetes::status;
 use crate::kubernetes::tokens::Tokens;
 use crate::kubernetes::trust::{self, Authorities};
 use crate::kubernetes::{authority, follow, passports, watch as cluster};
@@ -23,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use weir_mesh::bootstrap::CLUSTER;
 use weir_mesh::inject::Values;
 use weir_mesh::mesh::{Options, Pulls};
 
@@ -32,7 +38,7 @@ const PROXIES: u16 = 15012;
 const WEBHOOK: u16 = 15017;
 /// Health and metrics.
 const MONITORING: u16 = 15014;
-/// Pages about the mesh, on loopback alone: who may forward a port to this pod may read them.
+/// Pages about the mesh, on loopback alone: who may forward a port to this pod may read them, and steer canaries.
 const DEBUG: u16 = 15013;
 /// The Service of the control plane.
 const SERVICE: &str = "weir";
@@ -81,7 +87,12 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     };
     introduce(&client, &namespace, &authorities).await;
     let modules = Store::default();
-    let options = Options { domain: values.proxy.cluster_domain.clone(), modules: serve_modules(folder, &modules), ..Default::default() };
+    let options = Options {
+        domain: values.proxy.cluster_domain.clone(),
+        modules: serve_modules(folder, &modules),
+        report_to: Some(CLUSTER.into()),
+        ..Default::default()
+    };
     let validator = Validator::new(served, Options { pulls: Pulls::Assumed, ..options.clone() });
     let webhook = Webhook { values: Arc::new(values), ca: authority.certificate.clone(), validator, turns: Turns::default() };
     tokio::spawn(listen::serve_tls(tcp(WEBHOOK).await?, webhooks.server_config()?, webhook, closing.clone()));
@@ -92,8 +103,13 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let (mut puller, pulls) = Puller::new(modules.clone());
     let (keys, secrets) = watch::channel(passports::of(&client, &namespace).await?);
     tokio::spawn(passports::follow(client.clone(), namespace.clone(), leads.clone(), keys));
+    let shared = Shared::within(client.clone(), &namespace);
+    let known = shared.load().await?;
+    let (canaries, engine, orders) = engine::new(&known, Kept::at(Place::Shared(shared.clone())));
+    let (keep, kept) = watch::channel(known);
+    tokio::spawn(shared.follow(keep));
     let (mut follower, mut world) =
-        follow::first(&mut changes, &options, pulls, secrets).await.context("the cluster is no longer watched")?;
+        follow::first(&mut changes, &options, pulls, secrets, orders).await.context("the cluster is no longer watched")?;
     // A proxy that runs a module keeps it while this replica learns what it was.
     if tokio::time::timeout(PULLS, puller.first(&world.objects)).await.is_err() {
         puller.overdue();
@@ -106,12 +122,14 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     let following = follower.run(changes, publish);
     tokio::spawn(puller.run(world.clone()));
 
-    let ads = Ads { world, nodes: Nodes::default(), tokens: Some(Tokens::new(client.clone())) };
+    let ads = Ads { world: world.clone(), nodes: Nodes::default(), tokens: Some(Tokens::new(client.clone())), canaries: canaries.clone() };
+    tokio::spawn(engine.run(world.clone(), leads.clone(), kept));
     tokio::spawn(programmed::count(ads.clone(), count));
-    let replicas = Replicas { own: replica, port: MONITORING, page: monitoring::REPORT };
-    tokio::spawn(status::tell(client, ads.clone(), report, leads, replicas));
+    let replicas = Replicas { own: replica, port: MONITORING };
+    tokio::spawn(canaries::fetch(world, canaries, leads.clone(), replicas.clone()));
+    tokio::spawn(status::tell(client, ads.clone(), report, leads, replicas, monitoring::REPORT));
     let debug = listen::tcp((Ipv4Addr::LOCALHOST, DEBUG).into()).await?;
-    tokio::spawn(listen::serve_tcp(debug, ads.clone(), closing.clone()));
+    tokio::spawn(listen::serve_tcp(debug, Local { ads: ads.clone() }, closing.clone()));
     tokio::spawn(listen::serve_tls(tcp(PROXIES).await?, own.server_config()?, Proxies { ads: ads.clone(), modules }, closing));
     serving.send_replace(Some(ads));
 

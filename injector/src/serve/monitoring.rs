@@ -2,6 +2,8 @@
 
 use crate::ads::http::{json, text};
 use crate::ads::service::Ads;
+use crate::canary::waiting::Fetched;
+use crate::kubernetes::canaries::CLAIMS;
 use crate::listen::{Answer, Closing};
 use crate::programmed::Report;
 use hyper::body::Incoming;
@@ -49,12 +51,19 @@ impl Answer for Monitoring {
                 page
             }
             (REPORT, Some(_)) => json(&**self.report.borrow()),
-            ("/readyz" | "/metrics" | REPORT, None) => {
+            (CLAIMS, Some(ads)) => json(&fetch(&ads, request.uri().query().unwrap_or_default())),
+            ("/readyz" | "/metrics" | REPORT | CLAIMS, None) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "the cluster's objects are not all read yet, or this replica ends\n".to_string())
             }
             _ => text(StatusCode::NOT_FOUND, "there is /healthz, /readyz, /metrics and /programmed\n".to_string()),
         })
     }
+}
+
+/// What another replica, which leads, has not fetched yet.
+fn fetch(ads: &Ads, query: &str) -> Fetched {
+    let number = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
+    ads.canaries.waiting().fetch(number("life").unwrap_or_default(), number("after").unwrap_or_default())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,12 +124,13 @@ mod tests {
     use super::*;
     use crate::ads::nodes::Nodes;
     use crate::ads::stream::Protocol;
+    use crate::canary::engine::Canaries;
     use crate::world::World;
     use crate::{ask, listen};
     use std::collections::BTreeSet;
 
     fn ads() -> Ads {
-        Ads { world: watch::channel(Arc::new(World::of([]))).1, nodes: Nodes::default(), tokens: None }
+        Ads { world: watch::channel(Arc::new(World::of([]))).1, nodes: Nodes::default(), tokens: None, canaries: Canaries::unheard() }
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 //! What proxies are answered: the discovery service, and modules.
 
-use crate::ads::http::{bytes, grpc, is_grpc, text};
+use crate::ads::http::{bytes, grpc, is_grpc, is_report, text};
 use crate::ads::service::Ads;
+use crate::canary::report;
 use crate::listen::Answer;
 use crate::modules::store::Store;
 use hyper::body::Incoming;
@@ -23,6 +24,9 @@ impl Answer for Proxies {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         if is_grpc(&request) {
             return grpc(self.ads.clone(), request).await;
+        }
+        if is_report(&request) {
+            return Ok(report::take(&self.ads, request).await);
         }
         let Some(module) = self.modules.at(request.uri().path()) else {
             return Ok(text(StatusCode::NOT_FOUND, "there is the discovery service, and /modules/SHA256.wasm\n".to_string()));

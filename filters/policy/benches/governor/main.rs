@@ -7,13 +7,15 @@
 
 #![allow(clippy::indexing_slicing, reason = "a bench fails by panicking")]
 
+mod mesh;
 mod traffic;
 
+use mesh::Mesh;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
 use traffic::{Latencies, Proxy, Random, Traffic};
-use weir_policy::canary::governor::{Answer, Counts, Governor, Phase, State, Subset, Tolerance};
+use weir_policy::canary::governor::{Answer, Block, Governor, Phase, State, Subset, Tolerance};
 
 const RUNS: u64 = 10_000;
 /// Over the whole life of a canary: half of it for the control plane, half for all proxies together.
@@ -24,7 +26,8 @@ fn main() -> ExitCode {
     let bench = Bench { latencies: Latencies::new(), runs: runs() };
     println!("{} runs a row, seeds 0 to {}", bench.runs, bench.runs - 1);
     println!("{:<68} {:>22} {:>8} {:>8} {:>8}", "", "target", "median", "p99", "max");
-    let fine = [bench.detection(), bench.outages(), bench.users(), bench.life(), bench.minutes(), bench.recovery(), bench.cost()];
+    let fine =
+        [bench.detection(), bench.outages(), bench.users(), bench.life(), bench.minutes(), bench.mesh(), bench.recovery(), bench.cost()];
     if fine.iter().all(|fine| *fine) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -74,13 +77,23 @@ impl Bench {
             ("100 % errors against 1 %", Traffic { canary: 1.0, ..even }, 1, 1, NONE),
             ("50 % errors against 1 %", Traffic { canary: 0.5, ..even }, 1, 1, NONE),
         ];
-        rows.map(|(name, traffic, proxies, workers, target)| {
+        let fine = rows.map(|(name, traffic, proxies, workers, target)| {
             let governor = in_proxy(proxies);
-            let counts = self.each(|random| self.until_held(Proxy::new(&governor, workers), &traffic, random));
+            let counts = self.each(|random| self.until_held(Proxy::new(&governor, workers), &traffic, 10, random));
             report(name, counts, target)
-        })
-        .iter()
-        .all(|fine| *fine)
+        });
+        println!("the same at one request a second");
+        let rows = [
+            ("20 % errors against 1 %", twenty),
+            ("  weight 1 %", of_weight(0.01)),
+            ("5 % errors against 1 %", five),
+            ("twice the latency", slow),
+        ];
+        for (name, traffic) in rows {
+            let governor = in_proxy(1);
+            report(name, self.each(|random| self.until_held(Proxy::new(&governor, 1), &traffic, 1_000, random)), NONE);
+        }
+        fine.iter().all(|fine| *fine)
     }
 
     /// A backend that both use fails.
@@ -117,21 +130,24 @@ impl Bench {
 
     /// Errors that are bound to users, who keep to their subset.
     fn users(&self) -> bool {
-        println!("false alarms in 100,000 requests while one user in a hundred has errors only, wherever it goes, one Envoy");
-        let governor = in_proxy(1);
-        let rows = [("1,000 users", 1_000), ("10,000 users", 10_000)];
-        rows.map(|(name, users)| {
+        println!("false alarms in 100,000 requests while one user in a hundred has errors only, wherever it goes");
+        let control_plane = in_control_plane();
+        let rows = [("1,000 users", 1_000, 1), ("10,000 users", 10_000, 1), ("1,000 users, each by all of 100 proxies", 1_000, 100)];
+        rows.map(|(name, users, proxies)| {
+            let governor = in_proxy(proxies as u32);
             let alarms = self.count(|random| {
                 let dealt: Vec<_> = (0..users).map(|_| random.bits()).map(|bits| ((bits >> 32) % 10_000, bits % 100 == 0)).collect();
-                let mut state = State::default();
+                let (mut states, mut whole) = (vec![State::default(); proxies], State::default());
                 for _ in 0..100_000 {
                     let bits = random.bits();
                     let (bucket, fails) = dealt[(bits >> 32) as usize % dealt.len()];
                     let subset = if bucket < 1_000 { Subset::Canary } else { Subset::Stable };
                     let micros = (!fails).then(|| self.latencies.at(bits as u16));
-                    governor.observe(&mut state, &[Answer { subset, bucket: Some(bucket as u16), micros }], 0);
+                    let (state, mut closed) = (&mut states[(bits >> 16) as usize % proxies], Vec::new());
+                    governor.observe(state, &[Answer { subset, bucket: Some(bucket as u16), micros }], 0, &mut closed);
+                    closed.iter().for_each(|block| control_plane.take(&mut whole, block, 0));
                 }
-                state.holds() > 0
+                whole.holds() > 0 || states.iter().any(|state| state.holds() > 0)
             });
             self.alarms(name, alarms)
         })
@@ -147,8 +163,9 @@ impl Bench {
         let one = self.count(|random| {
             let (mut state, mut whole) = (State::default(), State::default());
             for second in 0..MILLION / 100 {
-                let counts = self.second(&governor, &mut state, &traffic, second * 1_000, random);
-                control_plane.count(&mut whole, &counts, second * 1_000);
+                let now_ms = second * 1_000;
+                let closed = self.second(&governor, &mut state, &traffic, now_ms, random);
+                closed.iter().for_each(|block| control_plane.take(&mut whole, block, now_ms));
             }
             let alarm = state.holds() > 0 || whole.holds() > 0;
             if !alarm {
@@ -159,19 +176,16 @@ impl Bench {
         let one = self.alarms("one Envoy", one);
         let of_thousand = in_proxy(1_000);
         let mesh = self.count(|random| {
-            // Each proxy has a thousand requests in ten seconds, and the control plane adds up each second.
-            let mut seconds = [Counts::default(); 10];
-            let mut alarm = false;
-            for _ in 0..1_000 {
-                let mut state = State::default();
-                for (counts, second) in seconds.iter_mut().zip(0..) {
-                    *counts += self.second(&of_thousand, &mut state, &traffic, second * 1_000, random);
+            // Each proxy has a thousand requests in ten seconds.
+            let (mut states, mut whole) = (vec![State::default(); 1_000], State::default());
+            for second in 0..10 {
+                let now_ms = second * 1_000;
+                for state in &mut states {
+                    let closed = self.second(&of_thousand, state, &traffic, now_ms, random);
+                    closed.iter().for_each(|block| control_plane.take(&mut whole, block, now_ms));
                 }
-                alarm |= state.holds() > 0;
             }
-            let mut whole = State::default();
-            seconds.iter().for_each(|counts| control_plane.count(&mut whole, counts, 0));
-            alarm || whole.holds() > 0
+            whole.holds() > 0 || states.iter().any(|state| state.holds() > 0)
         });
         let mesh = self.alarms("a mesh of 1,000", mesh);
         println!("requests until a canary is held that turned bad after those, one Envoy; target: three times the early figures");
@@ -185,7 +199,7 @@ impl Bench {
             let counts = survivors.iter().zip(0..).map(|(state, seed)| {
                 let mut proxy = Proxy::new(&governor, 1);
                 proxy.state = *state;
-                self.until_held(proxy, &traffic, &mut Random::new(seed))
+                self.until_held(proxy, &traffic, 10, &mut Random::new(seed))
             });
             report(name, counts.collect(), target)
         });
@@ -229,6 +243,38 @@ impl Bench {
         rows.iter().all(|fine| *fine)
     }
 
+    /// A bad canary that the control plane holds back in all proxies.
+    fn mesh(&self) -> bool {
+        println!("100 requests/s over all proxies, weight 10 %, the canary 50 % errors, the stable none, with a control plane");
+        let rows = [("one proxy", 1), ("5 proxies", 5), ("50 proxies", 50), ("1,000 proxies", 1_000)];
+        rows.map(|(name, proxies)| {
+            let governor = in_proxy(proxies);
+            let traffic = Traffic { canary: 0.5, stable: 0.0, ..Traffic::EVEN };
+            let (mut held, mut first) = (Vec::new(), Vec::new());
+            for seed in 0..self.runs / 10 {
+                let mut random = Random::new(seed);
+                let mut mesh = Mesh::new(&governor, proxies, in_control_plane());
+                let (mut errors, mut first_hold) = (0, None);
+                while mesh.now_ms < 60_000 {
+                    errors += u64::from(mesh.request(&traffic, &self.latencies, &mut random));
+                    if mesh.whole.share() == 0 {
+                        first_hold.get_or_insert(mesh.now_ms);
+                    }
+                }
+                first.push(errors);
+                held.push(first_hold.unwrap_or(MAX));
+            }
+            // Where one proxy sees all, it holds before it is told to.
+            let fine = [
+                report(&format!("{name}: ms until it is held mesh-wide"), held, NONE),
+                report("  errors seen in the first 60 s, probes included", first, if proxies > 5 { NONE } else { (MAX, 30) }),
+            ];
+            fine.iter().all(|fine| *fine)
+        })
+        .iter()
+        .all(|fine| *fine)
+    }
+
     /// A canary that fails for five minutes and is good then.
     fn recovery(&self) -> bool {
         println!("seconds until a canary that failed every second request for 5 min has its full share again, 1 % errors in both then");
@@ -263,10 +309,15 @@ impl Bench {
         let batches: Vec<[Answer; 10]> = (0..1_000).map(|_| std::array::from_fn(|place| answer(place == 9))).collect();
         let mut state = State::default();
         let mut bytes = state.to_bytes();
-        let observe = nanoseconds(ROUNDS, |round| governor.observe(&mut state, black_box(&batches[round % 1_000]), 0));
+        let mut report = Vec::new();
+        let observe = nanoseconds(ROUNDS, |round| {
+            report.clear();
+            governor.observe(&mut state, black_box(&batches[round % 1_000]), 0, &mut report);
+        });
         let whole = nanoseconds(ROUNDS, |round| {
+            report.clear();
             let mut state = State::from_bytes(black_box(&bytes));
-            governor.observe(&mut state, black_box(&batches[round % 1_000]), 0);
+            governor.observe(&mut state, black_box(&batches[round % 1_000]), 0, &mut report);
             bytes = state.to_bytes();
         });
         println!("ns for ten answers, one of them the canary's: {observe:.0}, from bytes to bytes {whole:.0}; {} bytes", State::LEN);
@@ -282,22 +333,22 @@ impl Bench {
     }
 
     /// A hundred answers, and what the control plane hears of them.
-    fn second(&self, governor: &Governor, state: &mut State, traffic: &Traffic, now_ms: u64, random: &mut Random) -> Counts {
-        let before = state.compared();
+    fn second(&self, governor: &Governor, state: &mut State, traffic: &Traffic, now_ms: u64, random: &mut Random) -> Vec<Block> {
+        let mut closed = Vec::new();
         for _ in 0..4 {
             let answers: [Answer; 25] = std::array::from_fn(|_| traffic.draw(&self.latencies, random));
-            governor.observe(state, &answers, now_ms);
+            governor.observe(state, &answers, now_ms, &mut closed);
         }
-        state.compared().since(before)
+        closed
     }
 
     /// How many requests the canary gets until it is held.
-    fn until_held(&self, mut proxy: Proxy, traffic: &Traffic, random: &mut Random) -> u64 {
+    fn until_held(&self, mut proxy: Proxy, traffic: &Traffic, gap_ms: u64, random: &mut Random) -> u64 {
         let mut requests = 0;
         while proxy.state.holds() == 0 {
             let answer = traffic.draw(&self.latencies, random);
             requests += u64::from(answer.subset == Subset::Canary);
-            proxy.now_ms += 10;
+            proxy.now_ms += gap_ms;
             proxy.answer(answer, random);
         }
         requests

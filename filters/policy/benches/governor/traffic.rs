@@ -1,6 +1,6 @@
 //! Traffic to a canary and its stable, drawn at random.
 
-use weir_policy::canary::governor::{Answer, Governor, State, Subset};
+use weir_policy::canary::governor::{Answer, Block, Governor, State, Subset};
 
 /// The wyrand generator: a multiplication per number.
 pub struct Random(u64);
@@ -83,6 +83,8 @@ pub struct Proxy<'g> {
     pub governor: &'g Governor,
     pub state: State,
     pub now_ms: u64,
+    /// The blocks that the last answer closed.
+    pub closed: Vec<Block>,
     workers: Vec<Vec<Answer>>,
     tick_ms: u64,
 }
@@ -90,21 +92,22 @@ pub struct Proxy<'g> {
 impl<'g> Proxy<'g> {
     pub fn new(governor: &'g Governor, workers: usize) -> Self {
         let workers = (0..workers).map(|_| Vec::with_capacity(32)).collect();
-        Self { governor, state: State::default(), now_ms: 0, workers, tick_ms: 0 }
+        Self { governor, state: State::default(), now_ms: 0, closed: Vec::new(), workers, tick_ms: 0 }
     }
 
     pub fn answer(&mut self, answer: Answer, random: &mut Random) {
+        self.closed.clear();
         let place = if self.workers.len() > 1 { (random.bits() >> 32) as usize % self.workers.len() } else { 0 };
         let worker = &mut self.workers[place];
         worker.push(answer);
         if answer.subset == Subset::Canary || worker.len() == 32 {
-            self.governor.observe(&mut self.state, worker, self.now_ms);
+            self.governor.observe(&mut self.state, worker, self.now_ms, &mut self.closed);
             worker.clear();
         }
         if self.now_ms >= self.tick_ms {
             self.tick_ms = self.now_ms + 100;
             for worker in &mut self.workers {
-                self.governor.observe(&mut self.state, worker, self.now_ms);
+                self.governor.observe(&mut self.state, worker, self.now_ms, &mut self.closed);
                 worker.clear();
             }
         }

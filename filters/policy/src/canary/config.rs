@@ -43,6 +43,10 @@ pub struct Config {
     #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Caller>,
+    /// Filled in by the control plane where it wants to be told what governors saw: the cluster by which the proxy reaches it.
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_to: Option<String>,
     /// Carries the user from the gateway to every hop.
     #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"key": [{"cookie": "user"}]}])))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,18 +139,51 @@ pub struct Governor {
     #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<u32>,
+    /// Filled in by the control plane: what holds for canaries in the whole mesh.
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Order>,
+}
+
+/// What the control plane, which sums up what all proxies see, says of a canary.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Order {
+    /// The canary's subset, or the first label of its host.
+    pub canary: String,
+    /// What part of the canary's users may go to it, in ten thousandths; no proxy gives it more, and each may give it less.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 10_000)))]
+    pub share: u32,
+    /// Grows when proxies are to forget what they know of the canary, and that they held it back.
+    #[serde(default)]
+    pub round: u32,
 }
 
 impl Default for Governor {
     fn default() -> Self {
-        Self { latency: true, proxies: None }
+        Self { latency: true, proxies: None, orders: Vec::new() }
     }
 }
 
 impl Read for Governor {
     fn read(value: Value) -> Result<Self, Error> {
         let mut read = Self::default();
-        Object::of(value)?.or("latency", &mut read.latency).optional("proxies", &mut read.proxies).filled_in().end()?;
+        Object::of(value)?
+            .or("latency", &mut read.latency)
+            .optional("proxies", &mut read.proxies)
+            .filled_in()
+            .or("orders", &mut read.orders)
+            .filled_in()
+            .end()?;
+        Ok(read)
+    }
+}
+
+impl Read for Order {
+    fn read(value: Value) -> Result<Self, Error> {
+        let mut read = Self::default();
+        Object::of(value)?.required("canary", &mut read.canary).required("share", &mut read.share).or("round", &mut read.round).end()?;
         Ok(read)
     }
 }
@@ -159,6 +196,8 @@ impl Read for Config {
             .or("routed", &mut read.routed)
             .filled_in()
             .optional("caller", &mut read.caller)
+            .filled_in()
+            .optional("reportTo", &mut read.report_to)
             .filled_in()
             .optional("passport", &mut read.passport)
             .required("canaries", &mut read.canaries)

@@ -6,8 +6,9 @@
 //! which doubles while nothing speaks against it; a canary once proven bad needs less evidence to be held again. When it is open
 //! again, its life begins anew.
 //!
-//! The same code runs in each proxy, which feeds it single answers, and in the control plane, which feeds it what they compared.
-//! Times are milliseconds of a clock that all callers of one [`State`] share. Nothing is allocated.
+//! The same code runs in each proxy, which feeds it single answers, and in the control plane, which feeds it the proxies' blocks in the
+//! order in which they come: what a block says is worth as much whatever others said before, so that here, too, a canary that is not
+//! worse is held with at most the probability asked for. Times are milliseconds of a clock that all callers of one [`State`] share. Nothing is allocated.
 //!
 //! What "not worse" means: which subset a user is dealt to says nothing about how that user is answered. A tester is not dealt but
 //! asks for the canary, so that its answers are not to be fed in.
@@ -18,16 +19,18 @@ mod bytes;
 mod evidence;
 mod failures;
 mod latency;
+mod report;
 mod state;
 #[cfg(test)]
 mod tests;
 mod users;
 
 pub use answer::Ended;
-use block::Block;
+pub use block::Block;
 use evidence::Evidence;
-pub use failures::{Counts, Tally};
-pub use state::{Phase, Reason, State, Total};
+use failures::Counts;
+pub use report::Record;
+pub use state::{Order, Phase, Reason, State, Total};
 use users::Failed;
 
 /// All of the canary's users, as a share.
@@ -97,13 +100,15 @@ impl Governor {
         Self { tolerance, needed: 1.0 / false_alarm }
     }
 
-    /// Takes in answers in the order in which they came, at the time `now_ms`.
-    pub fn observe(&self, state: &mut State, answers: &[Answer], now_ms: u64) {
+    /// Takes in answers in the order in which they came, at the time `now_ms`. Blocks that are closed thereby are handed on to `closed`.
+    pub fn observe(&self, state: &mut State, answers: &[Answer], now_ms: u64, closed: &mut Vec<Block>) {
         self.advance(state, now_ms);
         for answer in answers {
             state.total_mut(answer.subset).add(answer);
+            state.block.note(answer);
             match &mut state.phase {
                 Phase::Held { .. } => continue,
+                _ if state.order.share == 0 => continue,
                 Phase::Probing { answers, .. } if answer.subset == Subset::Canary => *answers = answers.saturating_add(1),
                 Phase::Probing { .. } | Phase::Open { .. } => {}
             }
@@ -115,31 +120,52 @@ impl Governor {
                     state.failed.add(bucket);
                 }
             }
-            if matches!(state.phase, Phase::Open { .. }) {
-                state.compared.of(answer.subset).add(answer.micros.is_none());
+            if state.block.push(answer, now_ms) {
+                self.close(state, state.block.next(), now_ms, closed);
             }
-            if state.block.push(answer, &self.tolerance) {
-                let block = state.block;
-                state.block = block.next();
-                self.close(state, &block, now_ms);
-            }
+        }
+        if state.block.is_old(now_ms) {
+            self.close(state, state.block.next(), now_ms, closed);
         }
     }
 
-    /// Takes in what proxies counted in one stretch of time, as a block of its own, at the time `now_ms`.
-    pub fn count(&self, state: &mut State, counts: &Counts, now_ms: u64) {
+    /// Takes in a block of a proxy's, at the time `now_ms`. Who failed already in another proxy counts no more.
+    pub fn take(&self, state: &mut State, block: &Block, now_ms: u64) {
         self.advance(state, now_ms);
-        for (subset, tally) in [(Subset::Canary, counts.canary), (Subset::Stable, counts.stable)] {
-            state.total_mut(subset).add_counted(tally);
+        for subset in [Subset::Canary, Subset::Stable] {
+            state.total_mut(subset).add_all(block.total(subset));
         }
         match &mut state.phase {
             Phase::Held { .. } => return,
-            Phase::Probing { answers, .. } => *answers = answers.saturating_add(counts.canary.requests),
+            Phase::Probing { answers, .. } => *answers = answers.saturating_add(block.counts.canary.requests),
             Phase::Open { .. } => {}
         }
-        if let Some(values) = failures::bet(counts) {
-            state.evidence.of_failures(values);
-            self.judge(state, now_ms);
+        let mut counts = block.counts;
+        for (subset, bucket) in block.failed.each() {
+            if state.failed.has(bucket) {
+                let tally = counts.of(subset);
+                tally.requests = tally.requests.saturating_sub(1);
+                tally.failures = tally.failures.saturating_sub(1);
+            } else {
+                state.failed.add(bucket);
+            }
+        }
+        self.play(state, &counts, block, now_ms);
+    }
+
+    /// Does what the control plane says. What was compared under another share is a block of its own.
+    pub fn obey(&self, state: &mut State, order: Order, now_ms: u64, closed: &mut Vec<Block>) {
+        if order.round > state.order.round {
+            *state = state.anew();
+            state.order = order;
+        } else if order.share != state.order.share {
+            state.order.share = order.share;
+            let next = if order.share < EVERYONE { Block::OF_TRICKLE } else { Block::FIRST };
+            if state.block.answers() > 0 {
+                self.close(state, next, now_ms, closed);
+            } else {
+                state.block = Block { totals: state.block.totals, ..next };
+            }
         }
     }
 
@@ -151,7 +177,7 @@ impl Governor {
             Phase::Held { until_ms } => {
                 // A clock that was set back must not hold for longer than it would have been.
                 if now_ms >= until_ms || until_ms - now_ms > MAX_BACKOFF_MS {
-                    state.block = Block::OF_TRICKLE;
+                    state.block = Block { totals: state.block.totals, ..Block::OF_TRICKLE };
                     state.phase = Phase::Probing { share: TRICKLE, since_ms: now_ms, answers: 0 };
                 }
             }
@@ -182,11 +208,17 @@ impl Governor {
         if matches!(state.phase, Phase::Open { .. }) { self.needed } else { PROBING_NEEDS }
     }
 
-    fn close(&self, state: &mut State, block: &Block, now_ms: u64) {
-        if let Some(values) = failures::bet(&block.counts) {
+    fn close(&self, state: &mut State, next: Block, now_ms: u64, closed: &mut Vec<Block>) {
+        let block = std::mem::replace(&mut state.block, next);
+        self.play(state, &block.counts, &block, now_ms);
+        closed.push(block);
+    }
+
+    fn play(&self, state: &mut State, counts: &Counts, block: &Block, now_ms: u64) {
+        if let Some(values) = failures::bet(counts) {
             state.evidence.of_failures(values);
         }
-        if let Some(values) = latency::bet(block.canary.kept(), block.stable.kept()) {
+        if let Some(values) = latency::compare(&block.canary, &block.stable, &self.tolerance) {
             state.evidence.of_latency(values);
         }
         self.judge(state, now_ms);

@@ -1,6 +1,7 @@
 //! Makes a user of who has none: the cookie that a gateway hands out.
 
 use super::config::{self, SameSite};
+use crate::error::quoted;
 use crate::{Error, check};
 use std::fmt::Write;
 
@@ -21,7 +22,7 @@ impl Mint {
         let mut attributes = String::from("; Path=/");
         if let Some(lifetime) = &mint.lifetime {
             let seconds = seconds(lifetime).ok_or_else(|| {
-                let expected = format!("expected hours, minutes and seconds such as 720h or 1h30m, found {lifetime:?}");
+                let expected = format!("expected hours, minutes and seconds such as 720h or 1h30m, found {}", quoted(lifetime));
                 Error::new("lifetime", expected)
             })?;
             // Writing to a String cannot fail.

@@ -2,7 +2,7 @@
 
 use super::border::Border;
 use super::config::{self, Caller, Canary, Config, KeySource, Rule};
-use super::governor::{Governor, Subset, Tolerance};
+use super::governor::{EVERYONE, Governor, Order, Subset, Tolerance};
 use super::group::{Group, Tester};
 use super::mint::Mint;
 use super::source::Source;
@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     routed: bool,
+    report_to: Option<Box<str>>,
     pub(super) border: Option<Border>,
     hosts: host::Index,
     canaries: Box<[Compiled]>,
@@ -43,9 +44,15 @@ pub struct Governed {
     /// What the service is called in what the workers of an Envoy share.
     pub name: Box<str>,
     stable: Box<str>,
+    orders: Box<[(Box<str>, Order)]>,
 }
 
 impl Governed {
+    /// What the control plane says of a canary.
+    pub fn order(&self, canary: &str) -> Order {
+        self.orders.iter().find(|(name, _)| name.as_ref() == canary).map_or_else(Order::default, |(_, order)| *order)
+    }
+
     /// Which of both a destination is, by its name.
     pub fn subset(&self, name: &[u8]) -> Subset {
         if name == self.stable.as_bytes() { Subset::Stable } else { Subset::Canary }
@@ -71,6 +78,11 @@ impl Policy {
         Self::try_from(&config)?;
         written::check(&config)?;
         Ok(config)
+    }
+
+    /// The cluster by which the control plane wants to be told what governors saw.
+    pub fn report_to(&self) -> Option<&str> {
+        self.report_to.as_deref()
     }
 
     /// The canary of every request that the filter meets, if the routes see to that it is always the same.
@@ -104,7 +116,7 @@ impl TryFrom<&Config> for Policy {
         for (place, governed) in canaries.iter_mut().filter_map(|canary| canary.governed.as_mut()).enumerate() {
             governed.place = place;
         }
-        Ok(Self { routed: config.routed, border, hosts, canaries })
+        Ok(Self { routed: config.routed, report_to: config.report_to.as_deref().map(Into::into), border, hosts, canaries })
     }
 }
 
@@ -123,7 +135,10 @@ fn compile(canary: &Canary, caller: Option<&Caller>) -> Result<Compiled, Error> 
         deny: groups("deny", &canary.deny)?.unwrap_or_default(),
         overrides: check::each(&canary.overrides, Tester::compile).map_err(|error| error.inside("override"))?,
         allow: groups("allow", &canary.allow)?,
-        governed: canary.governor.as_ref().and_then(|governor| governed(canary, governor)),
+        governed: match &canary.governor {
+            Some(governor) => governed(canary, governor).map_err(|error| error.inside("governor"))?,
+            None => None,
+        },
     })
 }
 
@@ -131,16 +146,33 @@ fn compile(canary: &Canary, caller: Option<&Caller>) -> Result<Compiled, Error> 
 /// see, may do so as often again.
 const FALSE_ALARM: f64 = 0.000_5;
 
+impl config::Governor {
+    /// What holds a canary back in all proxies of the mesh.
+    pub fn of_mesh(&self) -> Governor {
+        Governor::new(FALSE_ALARM, self.tolerance())
+    }
+
+    fn tolerance(&self) -> Tolerance {
+        if self.latency { Tolerance::DEFAULT } else { Tolerance { slower: f32::INFINITY, ..Tolerance::DEFAULT } }
+    }
+}
+
 /// Nothing can be compared where the stable is not known.
-fn governed(canary: &Canary, config: &config::Governor) -> Option<Governed> {
+fn governed(canary: &Canary, config: &config::Governor) -> Result<Option<Governed>, Error> {
     let proxies = config.proxies.unwrap_or(1).clamp(1, 1 << 20).next_power_of_two();
-    let tolerance = if config.latency { Tolerance::DEFAULT } else { Tolerance { slower: f32::INFINITY, ..Tolerance::DEFAULT } };
-    Some(Governed {
+    let order = |order: &config::Order| match u16::try_from(order.share) {
+        Ok(share @ ..=EVERYONE) => Ok((order.canary.as_str().into(), Order { share, round: order.round })),
+        _ => Err(Error::new("share", format!("expected at most {EVERYONE}, found {}", order.share))),
+    };
+    let orders = check::each(&config.orders, order).map_err(|error| error.inside("orders"))?;
+    let (Some(name), Some(stable)) = (canary.hosts.first(), &canary.stable) else { return Ok(None) };
+    Ok(Some(Governed {
         place: 0,
-        governor: Governor::new(FALSE_ALARM / f64::from(proxies), tolerance),
-        name: canary.hosts.first()?.as_str().into(),
-        stable: canary.stable.as_deref()?.into(),
-    })
+        governor: Governor::new(FALSE_ALARM / f64::from(proxies), config.tolerance()),
+        name: name.as_str().into(),
+        stable: stable.as_str().into(),
+        orders,
+    }))
 }
 
 fn groups(rules: &[Rule], caller: Option<&Caller>) -> Result<Box<[Group]>, Error> {

@@ -1,6 +1,7 @@
 //! Where a value of the request stands.
 
 use super::config::KeySource;
+use crate::error::quoted;
 use crate::{Error, check};
 use std::fmt;
 
@@ -52,7 +53,7 @@ impl Source {
 
     fn query(name: &str) -> Result<Self, Error> {
         if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"&=#".contains(&byte)) {
-            return Err(Error::new("", format!("expected the name of a parameter as it stands in a URL, found {name:?}")));
+            return Err(Error::new("", format!("expected the name of a parameter as it stands in a URL, found {}", quoted(name))));
         }
         Ok(Self::Query(name.into()))
     }
@@ -61,7 +62,7 @@ impl Source {
         if name.split('.').any(str::is_empty) || name.contains('\0') {
             return Err(Error::new(
                 "",
-                format!("expected the name of a claim, with dots between the names of nested ones, found {name:?}"),
+                format!("expected the name of a claim, with dots between the names of nested ones, found {}", quoted(name)),
             ));
         }
         Ok(Self::Claim { name: name.into(), attribute: (CLAIMS.to_owned() + &name.replace('.', "\0")).into() })

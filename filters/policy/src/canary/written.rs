@@ -4,6 +4,7 @@
 use super::config::{Caller, Canary, Config, KeySource, Match, Mint, Override, Passport, Rule};
 use super::group::{Group, Tester};
 use super::source::Source;
+use crate::error::quoted;
 use crate::{Error, check, host, json};
 
 /// How many rules, overrides or sources a filter looks through for each request.
@@ -170,7 +171,7 @@ fn header(name: &str) -> Result<(), Error> {
     if name.to_ascii_lowercase().starts_with("x-weir-") {
         return Err(Error::new(
             "",
-            format!("expected another header, found {name:?}: proxies remove those that begin with x-weir- from requests"),
+            format!("expected another header, found {}: proxies remove those that begin with x-weir- from requests", quoted(name)),
         ));
     }
     Ok(())
@@ -184,8 +185,10 @@ fn values(wanted: &Match, is_any: bool) -> Result<(), Error> {
             return Err(Error::new(at, "expected a value that is not empty"));
         }
         if !is_any && (value.trim() != value || value.contains(char::is_control)) {
-            let expected =
-                format!("expected a value as requests have it, without white space around it and control characters, found {value:?}");
+            let expected = format!(
+                "expected a value as requests have it, without white space around it and control characters, found {}",
+                quoted(value)
+            );
             return Err(Error::new(at, expected));
         }
     }
@@ -195,7 +198,9 @@ fn values(wanted: &Match, is_any: bool) -> Result<(), Error> {
         .windows(2)
         .find_map(|pair| if let [(one, _), (other, place)] = pair { (one == other).then_some((other, place)) } else { None })
     {
-        Some((value, place)) => Err(Error::new(format!("oneOf[{place}]"), format!("expected each value once, found {value:?} again"))),
+        Some((value, place)) => {
+            Err(Error::new(format!("oneOf[{place}]"), format!("expected each value once, found {} again", quoted(value))))
+        }
         None => Ok(()),
     }
 }

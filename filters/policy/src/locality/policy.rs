@@ -3,6 +3,7 @@
 use super::config::{self, Config, Service};
 use super::latency::log2;
 use super::observed::Choice;
+use crate::error::quoted;
 use crate::{Error, host, json};
 use std::ops::Range;
 
@@ -135,10 +136,10 @@ fn compile(place: usize, service: &Service, own: Option<&str>) -> Result<Compile
             let error = |expected| Error::new(format!("services[{place}].zones[{tier}][{entry}]"), expected);
             zone(name).map_err(error)?;
             if own == Some(name) {
-                return Err(error(format!("expected a zone other than this proxy's own, found {name:?}")));
+                return Err(error(format!("expected a zone other than this proxy's own, found {}", quoted(name))));
             }
             if zones.iter().any(|earlier| **earlier == **name) {
-                return Err(error(format!("expected each zone once, found {name:?} again")));
+                return Err(error(format!("expected each zone once, found {} again", quoted(name))));
             }
             zones.push(name.as_str().into());
         }
@@ -172,6 +173,6 @@ fn zone(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     match name.split_once('/') {
         Some((region, zone)) if region.bytes().all(allowed) && !zone.is_empty() && zone.bytes().all(allowed) => Ok(()),
-        _ => Err(format!("expected REGION/ZONE in letters, digits and -_., found {name:?}")),
+        _ => Err(format!("expected REGION/ZONE in letters, digits and -_., found {}", quoted(name))),
     }
 }

@@ -1,6 +1,7 @@
 //! What the user meant: all objects, validated and joined.
 
 mod analysis;
+pub mod canary;
 pub mod host;
 pub mod plugin;
 pub mod policy;
@@ -14,6 +15,7 @@ pub mod workload;
 use crate::finding::Finding;
 use crate::object::gateway::Gateway;
 use crate::object::{Kind, Objects};
+use canary::{Canary, Orders};
 use plugin::Plugin;
 pub use pull::Pulls;
 use rule::Rule;
@@ -40,6 +42,10 @@ pub struct Options {
     pub pulls: Pulls,
     /// The keys of passports that hold, the one that makes them first; none where no passports are made.
     pub secrets: Secrets,
+    /// The cluster by which proxies tell what governors saw; none where nobody listens.
+    pub report_to: Option<String>,
+    /// What holds for canaries in the whole mesh.
+    pub orders: Orders,
 }
 
 impl Default for Options {
@@ -50,6 +56,8 @@ impl Default for Options {
             marked: false,
             pulls: Pulls::Never,
             secrets: Secrets::default(),
+            report_to: None,
+            orders: Orders::default(),
         }
     }
 }
@@ -115,6 +123,12 @@ pub struct Mesh {
     pub plugins: Vec<Plugin>,
     /// The keys of passports.
     pub secrets: Secrets,
+    /// The cluster by which proxies tell what governors saw.
+    pub report_to: Option<String>,
+    /// What holds for canaries.
+    pub orders: Orders,
+    /// The canaries that have a policy, sorted by name.
+    pub canaries: Vec<Canary>,
     /// The rules of each namespace by their place in `rules`.
     rules_of: BTreeMap<String, Vec<usize>>,
 }
@@ -134,10 +148,13 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
     for (index, rule) in rules.iter().enumerate() {
         rules_of.entry(rule.namespace.clone()).or_default().push(index);
     }
-    let mesh = Mesh {
+    let mut mesh = Mesh {
         domain: options.domain.clone(),
         marked: options.marked,
         secrets: options.secrets.clone(),
+        report_to: options.report_to.clone(),
+        orders: options.orders.clone(),
+        canaries: Vec::new(),
         services,
         workloads,
         virtual_services: virtual_service::build(objects, &options.domain),
@@ -146,7 +163,9 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
         gateways: gateways.collect(),
         plugins: plugin::build(objects, options, &mut findings),
     };
+    mesh.canaries = canary::build(&mesh);
     analysis::analyze(&mesh, objects, &mut findings);
+    canary::tell(&mesh, objects, &options.orders, &mut findings);
     findings.sort_by(|a, b| (&a.place, &a.field).cmp(&(&b.place, &b.field)));
     (mesh, findings)
 }

@@ -1,5 +1,6 @@
 //! What a user's policies mean on one workload: full names, the workload's own place, the order of the zones.
 
+use super::canary::{Name, Order};
 use super::host::{first_label, full_name, matches};
 use super::plugin::{Filter, Plugin};
 use super::priority;
@@ -130,6 +131,7 @@ impl Policies {
             version: config.version,
             routed: !passport.as_ref().is_some_and(|passport| passport.edge),
             caller: plugin.tells_callers_apart().then_some(caller),
+            report_to: config.canaries.iter().find_map(|canary| canary.governor.as_ref()).and(mesh.report_to.clone()),
             passport,
             canaries: Vec::new(),
         };
@@ -145,8 +147,11 @@ impl Policies {
             if role == Role::Sidecar {
                 key = key.into_iter().map(not_minted).collect();
             }
-            let governor =
-                canary.governor.as_ref().map(|governor| canary::Governor { proxies: Some(proxies(mesh, plugin)), ..governor.clone() });
+            let governor = canary.governor.as_ref().map(|governor| canary::Governor {
+                proxies: Some(proxies(mesh, plugin)),
+                orders: orders(mesh, &hosts),
+                ..governor.clone()
+            });
             let stable = canary.stable.clone().or_else(|| governor.as_ref().and_then(|_| first(mesh, &hosts)));
             let canary = canary::Canary { hosts, stable, train, key, governor, ..canary.clone() };
             let of_host = |host: &String| (host.clone(), (plugin.resource_name(), canary.clone()));
@@ -199,8 +204,16 @@ fn proxies(mesh: &Mesh, plugin: &Plugin) -> u32 {
     u32::try_from(count.next_power_of_two()).unwrap_or(u32::MAX)
 }
 
+/// What holds for the canaries of a service: of those for which nothing but the usual does, nothing.
+fn orders(mesh: &Mesh, hosts: &[String]) -> Vec<canary::Order> {
+    let concerned = mesh.orders.iter().filter(|(name, _)| hosts.first() == Some(&name.service));
+    let order =
+        |(name, order): (&Name, &Order)| canary::Order { canary: name.canary.clone(), share: order.share.into(), round: order.round };
+    concerned.map(order).collect()
+}
+
 /// The destination that a route splitting the requests to one of the hosts names first.
-fn first(mesh: &Mesh, hosts: &[String]) -> Option<String> {
+pub(super) fn first(mesh: &Mesh, hosts: &[String]) -> Option<String> {
     let concerns = |choice: &RouteDestination| hosts.contains(&choice.destination.host);
     let routes = mesh.virtual_services.iter().flat_map(|service| &service.http).filter(|route| route.route.len() > 1);
     let route = routes.into_iter().find(|route| route.route.iter().any(concerns))?;

@@ -8,7 +8,9 @@ use envoy_types::pb::envoy::config::listener::v3::{Filter, Listener, filter};
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::{Route, RouteAction, RouteConfiguration, VirtualHost, route};
+use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::google::protobuf::StringValue;
 use prost::{Message, Name};
 use std::collections::BTreeMap;
 use weir_mesh::finding::Finding;
@@ -133,6 +135,13 @@ impl Told {
 
     pub fn listener(&self, name: &str) -> Option<Listener> {
         self.get(Type::Listener, name)
+    }
+
+    /// The JSON that a plugin's filter is sent.
+    pub fn plugin_config(&self, name: &str) -> serde_json::Value {
+        let wasm = Wasm::decode(self.extension(name).unwrap().typed_config.unwrap().value.as_slice()).unwrap();
+        let text = StringValue::decode(wasm.config.unwrap().configuration.unwrap().value.as_slice()).unwrap();
+        serde_json::from_str(&text.value).unwrap()
     }
 
     pub fn extension(&self, name: &str) -> Option<TypedExtensionConfig> {

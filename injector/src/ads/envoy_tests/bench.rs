@@ -4,6 +4,7 @@ use super::plan::{ApiType, Plan};
 use crate::ads::nodes::Nodes;
 use crate::ads::service::Ads;
 use crate::ads::status::{State, TypeStatus};
+use crate::canary::engine::Canaries;
 use crate::listen;
 use crate::modules::store::Store;
 use crate::serve::proxies::Proxies;
@@ -61,7 +62,7 @@ impl Server {
         // The one before it may not have gone quite yet.
         let listening = until("the address", async || runtime.spawn(listen::tcp(address)).await.unwrap().ok()).await;
         let address = listening.local_addr().unwrap();
-        let proxies = Proxies { ads: Ads { world, nodes, tokens: None }, modules };
+        let proxies = Proxies { ads: Ads { world, nodes, tokens: None, canaries: Canaries::unheard() }, modules };
         runtime.spawn(listen::serve_tcp(listening, proxies, listen::never()));
         Server { publish, address, runtime }
     }

@@ -1,6 +1,7 @@
 //! Where the user stands in a request.
 
 use crate::Error;
+use crate::error::quoted;
 use crate::json::{Object, Read, Value, variant};
 use serde::Serialize;
 
@@ -122,7 +123,7 @@ impl Read for SameSite {
             "Strict" => Ok(Self::Strict),
             "Lax" => Ok(Self::Lax),
             "None" => Ok(Self::None),
-            name => Err(Error::new("", format!("expected Strict, Lax or None, found {name:?}"))),
+            name => Err(Error::new("", format!("expected Strict, Lax or None, found {}", quoted(name)))),
         }
     }
 }

@@ -12,16 +12,12 @@
 //! answers in the median to find 20 % errors, where this one needs 28, and 241 or 276 to find 5 %, where it needs 223.
 
 use super::Subset;
-use std::ops::AddAssign;
 
 /// The odds ratios that are bet on. The first is 2, so that a canary that is hardly worse (odds below about 1.4) is left in peace.
 pub(super) const ODDS: [f64; 6] = [2.0, 4.0, 8.0, 16.0, 64.0, 256.0];
 
-/// Up to this many terms the likelihood is computed exactly, and no power in it overflows if a block has no more answers than this.
+/// Up to so many terms no power overflows; blocks have fewer of the rarer subset.
 const TERMS: u32 = 32;
-const ANSWERS: u32 = 1_000_000;
-/// A larger block counts as one of so many failures: 256 to this power is a double yet.
-const FAILURES: u32 = 100;
 
 /// What one subset answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,8 +28,8 @@ pub struct Tally {
     pub failures: u32,
 }
 
-/// What both subsets answered in the same stretch of time. Proxies through which the canary has the same weight may be added up;
-/// of others, one may fail more and have more of the canary too.
+/// What both subsets answered in the same stretch of time through the same proxy: of two proxies, one may fail more and have more of
+/// the canary too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// By the canary.
@@ -51,16 +47,6 @@ impl Tally {
 }
 
 impl Counts {
-    /// What was added since these counts, if they were read before from where these come from.
-    #[must_use]
-    pub fn since(self, before: Self) -> Self {
-        let since = |tally: Tally, before: Tally| Tally {
-            requests: tally.requests.wrapping_sub(before.requests),
-            failures: tally.failures.wrapping_sub(before.failures),
-        };
-        Self { canary: since(self.canary, before.canary), stable: since(self.stable, before.stable) }
-    }
-
     #[inline]
     pub(super) fn of(&mut self, subset: Subset) -> &mut Tally {
         match subset {
@@ -70,16 +56,8 @@ impl Counts {
     }
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        for (tally, more) in [(&mut self.canary, other.canary), (&mut self.stable, other.stable)] {
-            tally.requests = tally.requests.saturating_add(more.requests);
-            tally.failures = tally.failures.saturating_add(more.failures);
-        }
-    }
-}
-
-/// The e-value of each of [`ODDS`], or nothing if the block tells nothing: one subset alone, or no failure, or nothing else.
+/// The e-value of each of [`ODDS`], or nothing if the block tells nothing: one subset alone, or no failure, or nothing else; or if
+/// it is none that a proxy makes.
 pub(super) fn bet(counts: &Counts) -> Option<[f64; ODDS.len()]> {
     let Counts { canary, stable } = *counts;
     let of_canary = canary.failures.min(canary.requests);
@@ -89,11 +67,7 @@ pub(super) fn bet(counts: &Counts) -> Option<[f64; ODDS.len()]> {
         return None;
     }
     let (least, most) = (failures.saturating_sub(stable.requests), failures.min(canary.requests));
-    if most - least < TERMS && answers <= ANSWERS {
-        Some(exact(of_canary - least, canary.requests, failures, stable.requests, least, most))
-    } else {
-        Some(bound(of_canary, failures, f64::from(canary.requests) / f64::from(answers)))
-    }
+    (most - least < TERMS).then(|| exact(of_canary - least, canary.requests, failures, stable.requests, least, most))
 }
 
 /// The ratio of likelihoods, by the ratio of each term of the hypergeometric distribution to the one before.
@@ -113,13 +87,4 @@ fn exact(above_least: u32, canary: u32, failures: u32, stable: u32, least: u32, 
         *value = value.powi(above_least as i32) * equal / worse;
     }
     values
-}
-
-/// A smaller e-value for large blocks. A sample drawn without replacement spreads less than one with it (Hoeffding, Probability
-/// inequalities for sums of bounded random variables, 1963, theorem 4), so a binomial normaliser is too large at worst. Where
-/// there are many failures, it is the e-value to a power below 1, which is one too (Jensen), with exponents rounded against it.
-fn bound(of_canary: u32, failures: u32, share: f64) -> [f64; ODDS.len()] {
-    let counted = failures.min(FAILURES);
-    let of_canary = (u64::from(of_canary) * u64::from(counted)).checked_div(u64::from(failures)).unwrap_or(0);
-    ODDS.map(|odds| odds.powi(of_canary as i32) / ((odds - 1.0) * share + 1.0).powi(counted as i32))
 }

@@ -6,16 +6,28 @@
 //! stable's. A place `u` in (0, 1) then has density `k u^(k-1)`, whatever the latency's distribution is. Or a part of the canary's
 //! answers only is slow, and that very much; the others are as the stable's, with density 1.
 
+use super::Tolerance;
+
 /// What is bet on: the part of the canary's answers that is slow, and `k - 1`.
 const SLOW: [(f64, i32); BETS] = [(1.0, 1), (1.0, 3), (0.5, 7), (0.1, 15)];
 pub(super) const BETS: usize = 4;
 
 /// How many latencies of each subset a block keeps.
-const KEPT: usize = 32;
+pub(super) const KEPT: usize = 32;
 
 /// A latency as the upper half of a float: orders as the float does, and is right to 0.4 %.
 pub(super) fn coarse(micros: f32) -> u16 {
     (micros.max(0.0).to_bits() >> 15) as u16
+}
+
+/// The least latency that is as coarse.
+pub(super) fn micros(coarse: u16) -> f32 {
+    f32::from_bits(u32::from(coarse) << 15)
+}
+
+/// A canary's latency without what is tolerated.
+fn tolerated(coarse: u16, tolerance: &Tolerance) -> u16 {
+    self::coarse((micros(coarse) - tolerance.later_micros) / tolerance.slower)
 }
 
 /// Latencies of one subset in a block: all of them, or if those are too many every second, fourth and so on.
@@ -66,6 +78,13 @@ impl Sample {
     pub(super) fn kept(&self) -> &[u16] {
         self.kept.get(..usize::from(self.len)).unwrap_or_default()
     }
+}
+
+/// The bet on what is left of the canary's latencies without what is tolerated.
+pub(super) fn compare(canary: &Sample, stable: &Sample, tolerance: &Tolerance) -> Option<[f64; BETS]> {
+    let mut left = canary.kept;
+    left.iter_mut().for_each(|latency| *latency = tolerated(*latency, tolerance));
+    bet(left.get(..usize::from(canary.len)).unwrap_or_default(), stable.kept())
 }
 
 /// The e-value of each bet, or nothing if one subset has no success. The subset with fewer is placed among the other: the canary's

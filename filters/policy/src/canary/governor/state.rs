@@ -2,7 +2,6 @@
 
 use super::block::Block;
 use super::evidence::Evidence;
-use super::failures::{Counts, Tally};
 use super::users::Failed;
 use super::{Answer, EVERYONE, Subset};
 
@@ -18,10 +17,24 @@ pub struct State {
     pub(super) evidence: Evidence,
     pub(super) block: Block,
     pub(super) failed: Failed,
-    /// What was compared while the canary was open, wrapping.
-    pub(super) compared: Counts,
+    pub(super) order: Order,
     pub(super) canary: Total,
     pub(super) stable: Total,
+}
+
+/// What the control plane has said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// What part of the canary's users may go to it in the whole mesh, in ten thousandths.
+    pub share: u16,
+    /// Grows when all that was known is to be forgotten.
+    pub round: u32,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { share: EVERYONE, round: 0 }
+    }
 }
 
 /// What the canary may have.
@@ -69,6 +82,8 @@ pub struct Total {
 }
 
 impl Total {
+    pub(super) const NONE: Self = Self { requests: 0, failures: 0, micros: 0 };
+
     #[inline]
     pub(super) fn add(&mut self, answer: &Answer) {
         self.requests = self.requests.saturating_add(1);
@@ -78,9 +93,10 @@ impl Total {
         }
     }
 
-    pub(super) fn add_counted(&mut self, tally: Tally) {
-        self.requests = self.requests.saturating_add(u64::from(tally.requests));
-        self.failures = self.failures.saturating_add(u64::from(tally.failures.min(tally.requests)));
+    pub(super) fn add_all(&mut self, other: Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.micros = self.micros.saturating_add(other.micros);
     }
 
     /// The mean latency of the successes in milliseconds; 0 if there are none.
@@ -99,7 +115,7 @@ impl Default for State {
             evidence: Evidence::new(),
             block: Block::FIRST,
             failed: Failed::default(),
-            compared: Counts::default(),
+            order: Order::default(),
             canary: Total::default(),
             stable: Total::default(),
         }
@@ -114,11 +130,23 @@ impl State {
 
     /// Which part of the canary's users may go to it, in ten thousandths: see [`super::admits`].
     pub fn share(&self) -> u16 {
+        self.own_share().min(self.order.share)
+    }
+
+    /// The same by what is known here, whatever the order.
+    pub fn own_share(&self) -> u16 {
         match self.phase {
             Phase::Open { .. } => EVERYONE,
             Phase::Held { .. } => 0,
             Phase::Probing { share, .. } => share,
         }
+    }
+
+    /// The same canary, of which nothing is known but how much it answered.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        let block = Block { totals: self.block.totals, ..Block::FIRST };
+        Self { holds: self.holds, order: self.order, block, canary: self.canary, stable: self.stable, ..Self::default() }
     }
 
     /// For what the canary was held last, if ever.
@@ -137,12 +165,6 @@ impl State {
             Subset::Canary => self.canary,
             Subset::Stable => self.stable,
         }
-    }
-
-    /// What was compared so far while the canary was open, for the control plane: no answers to users who failed before, and none from
-    /// times when the canary had less here than elsewhere. The numbers wrap: see [`Counts::since`].
-    pub fn compared(&self) -> Counts {
-        self.compared
     }
 
     /// The evidence of this kind against the canary since it was opened or held, as the logarithm to base 10. It begins below 0;
