@@ -62,6 +62,14 @@ fn without_keys_of_its_own_a_canary_takes_those_of_the_rules_consistent_hash() {
         let hashed = rule("shop/a", &format!("host: a\ntrafficPolicy: {{loadBalancer: {{consistentHash: {{{hash}}}}}}}"));
         assert_eq!(keys(&caller(&[http_service("shop/a"), hashed, canary_by(own)])), expected, "{hash} {own}");
     }
+    let hash = "loadBalancer: {consistentHash: {httpHeaderName: x-user}}";
+    for policy in [
+        format!("trafficPolicy: {{loadBalancer: {{simple: RANDOM}}, portLevelSettings: [{{port: {{number: 80}}, {hash}}}]}}"),
+        format!("subsets: [{{name: v1, labels: {{v: '1'}}}}, {{name: v2, labels: {{v: '2'}}, trafficPolicy: {{{hash}}}}}]"),
+    ] {
+        let hashed = rule("shop/a", &format!("host: a\n{policy}"));
+        assert_eq!(keys(&caller(&[http_service("shop/a"), hashed, canary_by("")])), json!([{"header": "x-user"}]), "{policy}");
+    }
 }
 
 #[test]

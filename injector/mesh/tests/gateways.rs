@@ -199,3 +199,29 @@ fn a_regular_expression_of_anything_is_a_catch_all() {
         ["special /special* -> 80||b.shop", "any ~.* -> 80||a.shop"]
     );
 }
+
+#[test]
+fn a_gateway_trusts_as_many_proxies_in_front_of_it_as_its_pod_says() {
+    let of = |role: fn(&Mesh, &str) -> Told, config: &str| {
+        let annotations = format!("namespace: edge, annotations: {{proxy.istio.io/config: '{config}'}}");
+        let gw = pod("edge/gw", "10.1.0.9", "istio: gw").replace("namespace: edge", &annotations);
+        let (mesh, findings) = build(&[&[gw, http_service("shop/a"), gateway("edge/gw", 80, "'*'")].concat()]);
+        let manager = role(&mesh, "edge/gw").http("0.0.0.0_80");
+        let findings: Vec<_> = findings.iter().map(ToString::to_string).filter(|finding| finding.contains("proxy.istio.io")).collect();
+        (manager.use_remote_address.unwrap().value, manager.xff_num_trusted_hops, findings)
+    };
+    for (config, expected) in [
+        ("gatewayTopology: {numTrustedProxies: 2}", 2),
+        (r#"{"concurrency": 4, "gatewayTopology": {"numTrustedProxies": 1}}"#, 1),
+        ("gatewayTopology: {numTrustedProxies: 0}", 0),
+        ("concurrency: 4", 0),
+        ("concurrency: many", 0),
+    ] {
+        assert_eq!(of(router, config), (true, expected, vec![]), "{config}");
+    }
+    assert_eq!(of(sidecar, "gatewayTopology: {numTrustedProxies: 2}"), (false, 0, vec![]));
+    let (_, trusted, findings) = of(router, "gatewayTopology: {numTrustedProxies: -1}");
+    let expected = "warning Pod edge/gw metadata.annotations.proxy.istio.io/config: gatewayTopology.numTrustedProxies: invalid value: \
+                    integer `-1`, expected u32; no proxy in front of it is trusted";
+    assert!(trusted == 0 && findings.len() == 1 && findings[0].ends_with(expected), "{findings:?}");
+}

@@ -51,7 +51,7 @@ const fn istio(kind: &'static str, group: &'static str, versions: &'static [&'st
 pub fn concern(api_version: &str, kind: &str, mut object: Value) -> Option<Value> {
     let mut metadata = object.get_mut("metadata").map(Value::take)?;
     let kept: &[&str] = match kind {
-        "Pod" => &["name", "namespace", "labels", "ownerReferences"],
+        "Pod" => &["name", "namespace", "labels", "ownerReferences", "annotations"],
         "Node" | "Namespace" | "EndpointSlice" => &["name", "namespace", "labels"],
         _ => &["name", "namespace", "labels", "annotations", "creationTimestamp", "generation", "uid"],
     };
@@ -60,7 +60,13 @@ pub fn concern(api_version: &str, kind: &str, mut object: Value) -> Option<Value
     if let Value::Object(fields) = &mut metadata {
         fields.retain(|name, _| kept.contains(&name.as_str()));
         if let Some(Value::Object(annotations)) = fields.get_mut("annotations") {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+            annotations.retain(|name, _| match kind {
+                "Pod" => name == "proxy.istio.io/config",
+                _ => name != "kubectl.kubernetes.io/last-applied-configuration",
+            });
+            if annotations.is_empty() {
+                fields.remove("annotations");
+            }
         }
     }
     let mut rest = Map::new();
@@ -118,7 +124,10 @@ mod tests {
 
     fn pod(status: Value) -> Value {
         json!({
-            "metadata": {"name": "p", "namespace": "n", "labels": {"app": "a"}, "managedFields": [1], "resourceVersion": "7"},
+            "metadata": {
+                "name": "p", "namespace": "n", "labels": {"app": "a"}, "managedFields": [1], "resourceVersion": "7",
+                "annotations": {"proxy.istio.io/config": "concurrency: 2", "b": "c"},
+            },
             "spec": {"nodeName": "x", "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}]}, {"name": "d"}]},
             "status": status,
         })
@@ -129,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pod_address_readiness_labels_node_and_ports_remain() {
+    fn of_a_pod_address_readiness_labels_node_ports_and_proxy_config_remain() {
         let expected = |ready: &str| {
             json!({
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": "p", "namespace": "n", "labels": {"app": "a"}},
+                "metadata": {"name": "p", "namespace": "n", "labels": {"app": "a"}, "annotations": {"proxy.istio.io/config": "concurrency: 2"}},
                 "spec": {"nodeName": "x", "containers": [{"name": "c", "ports": [{"containerPort": 80}]}]},
                 "status": {"podIP": "1.2.3.4", "conditions": [{"type": "Ready", "status": ready}]},
             })

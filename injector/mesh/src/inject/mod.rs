@@ -17,7 +17,7 @@ mod overlay;
 mod patch;
 pub mod probes;
 mod problem;
-mod proxy_config;
+pub(crate) mod proxy_config;
 mod select;
 mod selector;
 mod settings;

@@ -140,7 +140,7 @@ pub fn build(objects: &Objects, options: &Options) -> (Mesh, Vec<Finding>) {
         Kind::Gateway(gateway) => Some((format!("{}/{}", object.key.namespace, object.key.name), lower_case(gateway.clone()))),
         _ => None,
     });
-    let workloads = workload::build(objects);
+    let workloads = workload::build(objects, &mut findings);
     let mut services = service::build(objects, &options.domain);
     service::select(&mut services, &workloads);
     let rules = rule::build(objects, &options.domain);

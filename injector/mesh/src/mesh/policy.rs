@@ -227,10 +227,15 @@ fn is_taken(canary: &canary::Canary) -> bool {
     canary::Policy::try_from(&canary::Config { version: 1, canaries: vec![canary], ..canary::Config::default() }).is_ok()
 }
 
-/// By what the DestinationRule of one of the hosts tells requests apart, if one does.
+/// By what the DestinationRule of one of the hosts tells requests apart, if one does: all of it, else one of its ports, else a subset.
 fn hashed_by(mesh: &Mesh, workload: &Workload, hosts: &[String]) -> Vec<KeySource> {
-    let hash = |host: &String| mesh.rule(&workload.namespace, host)?.policy.as_ref()?.load_balancer.as_ref()?.consistent_hash.as_ref();
-    let Some(hash) = hosts.iter().find_map(hash) else { return Vec::new() };
+    let rules = hosts.iter().filter_map(|host| mesh.rule(&workload.namespace, host));
+    let policies = rules.flat_map(|rule| rule.policy.iter().chain(rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref())));
+    let mut balancers = policies.flat_map(|policy| {
+        let of_ports = policy.port_level_settings.iter().map(|settings| &settings.load_balancer);
+        std::iter::once(&policy.load_balancer).chain(of_ports).flatten()
+    });
+    let Some(hash) = balancers.find_map(|balancer| balancer.consistent_hash.as_ref()) else { return Vec::new() };
     let by_address = hash.use_source_ip.unwrap_or_default().then_some(KeySource::SourceAddress(SourceAddress {}));
     let named = hash.http_header_name.clone().map(KeySource::Header);
     let named = named.or(hash.http_cookie.as_ref().map(|cookie| KeySource::Cookie(cookie.name.clone())));

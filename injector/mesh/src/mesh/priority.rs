@@ -106,6 +106,7 @@ mod tests {
             locality: at("r/a"),
             ready: true,
             named_ports: BTreeMap::new(),
+            trusted_proxies: 0,
         };
         let setting = LocalityLbSetting { failover_priority: vec!["net".into(), "version=v2".into()], ..Default::default() };
         for (labels, expected) in

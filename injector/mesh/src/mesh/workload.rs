@@ -1,6 +1,8 @@
 //! Running pods: where they are and what they are.
 
 use super::service::{Port, Target};
+use crate::finding::{Finding, Severity};
+use crate::inject::proxy_config::{ANNOTATION, ProxyConfig};
 use crate::object::{Kind, Object, Objects};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -30,6 +32,9 @@ pub struct Workload {
     pub ready: bool,
     /// Container ports by name.
     pub named_ports: BTreeMap<String, u16>,
+    /// How many proxies in front of it are trusted to say in `x-forwarded-for` who called them, if it is a gateway: Istio's
+    /// `gatewayTopology.numTrustedProxies`.
+    pub trusted_proxies: u32,
 }
 
 /// A family of addresses.
@@ -153,17 +158,33 @@ pub(super) fn of_slice(slice: &EndpointSlice, namespace: &str, nodes: &Nodes) ->
             locality,
             ready,
             named_ports,
+            trusted_proxies: 0,
         })
     })
 }
 
-pub(super) fn build(objects: &Objects) -> Vec<Workload> {
+pub(super) fn build(objects: &Objects, findings: &mut Vec<Finding>) -> Vec<Workload> {
     let nodes = nodes(objects);
     let pods = objects.iter().filter_map(|object| match &object.kind {
-        Kind::Pod(pod) => of_pod(pod, &object.key.name, &object.key.namespace, &nodes),
+        Kind::Pod(pod) => {
+            let workload = of_pod(pod, &object.key.name, &object.key.namespace, &nodes)?;
+            let trusted_proxies = trusted_proxies(pod).unwrap_or_else(|error| {
+                let field = format!("metadata.annotations.{ANNOTATION}");
+                findings.push(object.finding(Severity::Warning, None, &field, format!("{error}; no proxy in front of it is trusted")));
+                0
+            });
+            Some(Workload { trusted_proxies, ..workload })
+        }
         _ => None,
     });
     pods.collect()
+}
+
+/// Many pods have the annotation, and few say this there: the others' is not read each time.
+fn trusted_proxies(pod: &Pod) -> Result<u32, String> {
+    let text = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION));
+    let Some(text) = text.filter(|text| text.contains("numTrustedProxies")) else { return Ok(0) };
+    ProxyConfig::read(text, |_| {}).map(|config| config.gateway_topology.num_trusted_proxies)
 }
 
 /// The name of a pod's owner: of a ReplicaSet its Deployment's (or Rollout's), whose name it has before the template's hash.
@@ -196,5 +217,6 @@ fn of_pod(pod: &Pod, name: &str, namespace: &str, nodes: &Nodes) -> Option<Workl
         families,
         ready,
         named_ports,
+        trusted_proxies: 0,
     })
 }

@@ -59,6 +59,8 @@ pub(crate) fn outbound(view: &View, stat_prefix: &str, route_config: &str, gatew
         route_specifier: Some(RouteSpecifier::Rds(rds)),
         http_filters: filters,
         use_remote_address: boolean(gateway),
+        // Of a client behind proxies that are trusted, Envoy then knows the address, and says it wherever the client's is asked for.
+        xff_num_trusted_hops: if gateway { view.workload.trusted_proxies } else { 0 },
         ..common(stat_prefix)
     };
     filter(manager)

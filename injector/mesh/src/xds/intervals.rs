@@ -5,14 +5,16 @@
 //! stable takes the rest, in as many pieces as that needs (Envoy takes a cluster more than once).
 //!
 //! Places go by the canaries' names, shorter ones first, which is the order in which versions appear (`v2`, `v3`, `v10`) and has names
-//! that a tool made up last: neither the order of the route nor a weight moves anybody, nor does a canary that comes or goes last. The
-//! first grows from bucket 0 up, so that a train's services agree, the second from the top down. These two can have any weights without
-//! meeting before the stable is used up. The third and fourth grow from the middle, up and down, further ones from where their names'
-//! hashes fall; they come before the first two, which make way.
-//! So only when a canary other than the first two changes can another one's users move, if the two meet. No rule without a memory can
-//! exclude that: where three canaries may each take all that the others leave, two of them must have the same places.
-
-use xxhash_rust::xxh3::xxh3_64;
+//! that a tool made up last: neither the order of the route nor a weight moves anybody, nor does a canary that comes or goes last. Two
+//! canaries share an anchor, from which one grows up and one down: the first two 0, so that a train's services agree and these two can
+//! have any weights without meeting before the stable is used up; the next two the middle, then a quarter, three quarters, and so on, each
+//! in the middle of what is still the widest gap. So up to four of at most a quarter each never meet, up to eight of at most an eighth, and
+//! so on. Where they would meet, earlier ones make way: when a canary other than the first two changes then, up to as many users of each
+//! earlier one move.
+//!
+//! More is impossible without a memory. For weights: where three canaries may each take all that the others leave, two of them must have
+//! the same places. For canaries that come and go: one that is alone begins at 0 whatever its name, so of two one must move when the other
+//! goes; here it is the later one that then closes ranks, unless the earlier one stays in the route with weight 0.
 
 /// The total of all weights.
 pub(crate) const BUCKETS: u32 = weir_policy::canary::BUCKETS as u32;
@@ -27,8 +29,8 @@ pub(crate) fn lay_out(names: &[&str], weights: &[f64], stable: usize) -> Vec<(us
     let rest = exact.get(stable).is_some_and(|share| *share > 0.0);
     let shares = if rest { of_canaries.iter().map(|share| share.round() as usize).collect() } else { whole(&of_canaries) };
     let mut owner = vec![stable; BUCKETS as usize];
-    for (place, ((index, name), share)) in canaries.into_iter().zip(shares).enumerate().rev() {
-        claim(&mut owner, index, stable, start(place, name), share);
+    for (place, ((index, _), share)) in canaries.into_iter().zip(shares).enumerate().rev() {
+        claim(&mut owner, index, stable, start(place), share);
     }
     let mut pieces: Vec<(usize, u32)> = Vec::new();
     for index in owner {
@@ -46,14 +48,14 @@ enum Start {
     Down(usize),
 }
 
-fn start(place: usize, name: &str) -> Start {
-    let all = BUCKETS as usize;
-    match place {
-        0 => Start::Up(0),
-        1 => Start::Down(all),
-        2 => Start::Up(all / 2),
-        3 => Start::Down(all / 2),
-        _ => Start::Up((xxh3_64(name.as_bytes()) % u64::from(BUCKETS)) as usize),
+/// The anchors of van der Corput's sequence, two places for each.
+fn start(place: usize) -> Start {
+    let pair = u32::try_from(place / 2).unwrap_or_default();
+    let anchor = ((u64::from(pair.reverse_bits()) * u64::from(BUCKETS)) >> u32::BITS) as usize;
+    match (place % 2, anchor) {
+        (0, anchor) => Start::Up(anchor),
+        (_, 0) => Start::Down(BUCKETS as usize),
+        (_, anchor) => Start::Down(anchor),
     }
 }
 

@@ -142,12 +142,14 @@ fn broken_annotations_are_named_with_what_they_should_be() {
 
 #[test]
 fn what_has_no_effect_is_a_warning() {
-    let config = "tracing: {zipkin: {address: a}}\nconcurrency: 1\nproxyMetadata: {A: b}";
+    let config = "tracing: {zipkin: {address: a}}\nconcurrency: 1\nproxyMetadata: {A: b}
+gatewayTopology: {numTrustedProxies: 1, forwardClientCertDetails: SANITIZE}";
     assert_eq!(
         injected(&annotated(&[("proxy.istio.io/config", config), ("status.sidecar.istio.io/port", "15030")])).warnings,
         [
             "annotation proxy.istio.io/config: tracing has no effect in Weir",
             "annotation proxy.istio.io/config: proxyMetadata has no effect in Weir",
+            "annotation proxy.istio.io/config: gatewayTopology.forwardClientCertDetails has no effect in Weir",
             "annotation status.sidecar.istio.io/port: the proxy says on port 15021 whether it is ready, and on no other",
         ]
     );

@@ -26,7 +26,8 @@ pub enum KeySource {
     /// The cookie of this name too; at a gateway, a request without a user is given one by it. So it stands last.
     #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"mint": {"name": "weir-user", "lifetime": "720h"}}])))]
     Mint(Mint),
-    /// The client's address as Envoy knows it: of a client behind another proxy, at a gateway, that proxy's.
+    /// The client's address. Of a client behind other proxies a gateway knows it from `x-forwarded-for`, as far as its pod's annotation
+    /// `proxy.istio.io/config` says how many of them to trust (`gatewayTopology: {numTrustedProxies: 1}`); else it is that of the nearest one.
     #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"sourceAddress": {}}])))]
     SourceAddress(SourceAddress),
 }

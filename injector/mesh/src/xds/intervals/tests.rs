@@ -61,13 +61,12 @@ proptest! {
 
     #[test]
     fn the_order_of_the_route_moves_nobody(
-        weights in weights(4),
-        order in Just(vec![0usize, 1, 2, 3, 4]).prop_shuffle(),
+        (weights, order) in (1usize..7).prop_flat_map(|canaries| (weights(canaries), Just((0..=canaries).collect::<Vec<_>>()).prop_shuffle())),
     ) {
         let reordered: Vec<f64> = order.iter().map(|index| weights[*index]).collect();
         let names: Vec<&str> = order.iter().map(|index| NAMES[*index]).collect();
         let stable = order.iter().position(|index| *index == 0).unwrap();
-        prop_assert_eq!(owners(&NAMES[..5], &weights, 0), owners(&names, &reordered, stable));
+        prop_assert_eq!(owners(&NAMES[..weights.len()], &weights, 0), owners(&names, &reordered, stable));
     }
 
     /// Whatever the weights: of up to two canaries each one's, of more those of the first two. (Where the stable has no share, a bucket
@@ -91,35 +90,73 @@ proptest! {
         prop_assert!((moved.len() as f64) <= least + 10.0, "{} moved, at least {}", moved.len(), least);
     }
 
-    /// The third and fourth too, while no canary has more than a quarter.
+    /// Any number of them: up to four of at most a quarter each, eight of an eighth, sixteen of a sixteenth. A weight of 0 is one too.
     #[test]
-    fn four_canaries_of_up_to_a_quarter_each_do_not_meet(
-        shares in proptest::collection::vec(0.0..25.0f64, 4),
-        place in 0usize..4,
-        to in 0.0..25.0f64,
+    fn canaries_of_at_most_an_equal_part_each_do_not_meet(
+        shares in proptest::collection::vec(prop_oneof![1 => Just(0.0), 4 => 0.0..1.0f64], 1..17),
+        which: prop::sample::Index,
+        to in prop_oneof![1 => Just(0.0), 4 => 0.0..1.0f64],
     ) {
+        let part = 100.0 / shares.len().next_power_of_two() as f64;
+        let mut shares: Vec<f64> = shares.into_iter().map(|share| share * part).collect();
+        let canaries: Vec<String> = (0..shares.len()).map(|canary| format!("v{}", canary + 2)).collect();
+        let names: Vec<&str> = std::iter::once("stable").chain(canaries.iter().map(String::as_str)).collect();
         let weights = |shares: &[f64]| std::iter::once(100.0 - shares.iter().sum::<f64>()).chain(shares.iter().copied()).collect::<Vec<_>>();
-        let before = owners(&NAMES[..5], &weights(&shares), 0);
-        let (canary, least) = (NAMES[place + 1], (shares[place] - to).abs() * 100.0);
-        let mut changed = shares.clone();
-        changed[place] = to;
-        let moved = moved(&before, &owners(&NAMES[..5], &weights(&changed), 0));
+        let before = owners(&names, &weights(&shares), 0);
+        let changed = which.index(shares.len());
+        let (canary, to) = (names[changed + 1], to * part);
+        let least = (shares[changed] - to).abs() * 100.0;
+        shares[changed] = to;
+        let moved = moved(&before, &owners(&names, &weights(&shares), 0));
         prop_assert!(moved.iter().all(|pair| [("stable", canary), (canary, "stable")].contains(pair)), "{} moved", moved.len());
         prop_assert!((moved.len() as f64) <= least + 1.0, "{} moved, at least {}", moved.len(), least);
+    }
+
+    /// Whatever the weights: of each earlier canary that it meets no more users move than of its own.
+    #[test]
+    fn a_canary_that_meets_others_moves_as_many_of_each_at_most(
+        mut weights in (3usize..6).prop_flat_map(weights),
+        which: prop::sample::Index,
+        to in 0.0..1.0f64,
+    ) {
+        let place = which.index(weights.len() - 1) + 1;
+        let names = &NAMES[..weights.len()];
+        weights[0] = weights[0].max(0.1);
+        let before = owners(names, &weights, 0);
+        let both = weights[0] + weights[place];
+        let least = (weights[place] - to * both).abs() / weights.iter().sum::<f64>() * f64::from(BUCKETS);
+        weights[place] = to * both;
+        weights[0] = both - weights[place];
+        let moved = moved(&before, &owners(names, &weights, 0));
+        prop_assert!((moved.len() as f64) <= least * place as f64 + 10.0, "{} moved, at least {}", moved.len(), least);
     }
 
     /// As an experiment does, whose generated name is the longest.
     #[test]
     fn a_canary_that_comes_last_moves_its_own_users_alone(
-        shares in proptest::collection::vec(0.0..20.0f64, 1..4),
-        experiment in 0.0..20.0f64,
+        shares in proptest::collection::vec(0.0..1.0f64, 0..6),
+        experiment in 0.0..1.0f64,
     ) {
         let canaries = shares.len();
-        let names: Vec<&str> = NAMES[..=canaries].iter().copied().chain(["experiment-1"]).collect();
+        let part = 100.0 / (canaries + 1).next_power_of_two() as f64;
+        let (shares, experiment): (Vec<f64>, f64) = (shares.into_iter().map(|share| share * part).collect(), experiment * part);
+        let names: Vec<&str> = NAMES[..=canaries].iter().copied().chain(["experiment-17"]).collect();
         let stable = 100.0 - shares.iter().sum::<f64>();
         let weights: Vec<f64> = [stable].into_iter().chain(shares.clone()).collect();
         let with: Vec<f64> = [stable - experiment].into_iter().chain(shares).chain([experiment]).collect();
         let moved = moved(&owners(&names[..=canaries], &weights, 0), &owners(&names, &with, 0));
-        prop_assert!(moved.iter().all(|pair| *pair == ("stable", "experiment-1")), "{} moved", moved.len());
+        prop_assert!(moved.iter().all(|pair| *pair == ("stable", "experiment-17")), "{} moved", moved.len());
+    }
+
+    /// Who takes it out of the route moves those that come after it.
+    #[test]
+    fn a_canary_that_is_left_in_the_route_without_a_weight_moves_nobody(shares in proptest::collection::vec(0.0..20.0f64, 2..5)) {
+        let names = &NAMES[..=shares.len()];
+        let weights: Vec<f64> = std::iter::once(100.0 - shares.iter().sum::<f64>()).chain(shares.iter().copied()).collect();
+        let mut without = weights.clone();
+        without[0] += without[1];
+        without[1] = 0.0;
+        let moved = moved(&owners(names, &weights, 0), &owners(names, &without, 0));
+        prop_assert!(moved.iter().all(|pair| *pair == ("v2", "stable")), "{} moved", moved.len());
     }
 }
