@@ -1,6 +1,7 @@
 //! What goes into a bug report: objects, pods, logs and the control plane's own pages. What cannot be had is noted, and the rest goes on.
 
 use super::archive::Archive;
+use crate::canary::page as canaries;
 use crate::install::installed::{By, Installed};
 use crate::install::record::Record;
 use crate::install::reference::Reference;
@@ -111,6 +112,7 @@ pub async fn pods(client: &Client, namespace: &str, archive: &mut Archive) -> Re
         let is_plane = is_own && pod.labels().get("app").is_some_and(|app| app == "weir");
         if is_plane {
             page(client, pod, DEBUG, "/debug/syncz", "syncz.json", archive).await?;
+            page(client, pod, DEBUG, canaries::PAGE, "canaries.json", archive).await?;
         } else if proxied::images(pod).is_some() {
             for (file, path) in ENVOY_PAGES {
                 page(client, pod, ADMIN, path, file, archive).await?;

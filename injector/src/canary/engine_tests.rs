@@ -57,6 +57,20 @@ impl Plane {
         timeout(SOON, self.orders.wait_for(is)).await.expect("in time").unwrap();
     }
 
+    /// Waits until something is kept.
+    async fn kept(&self) -> Kept {
+        let kept = async {
+            loop {
+                let kept = File::within(self.folder.path()).load().unwrap();
+                if !kept.is_empty() {
+                    return kept;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(SOON, kept).await.expect("kept")
+    }
+
     /// Asks over the socket.
     async fn ask(&self, method: Method, path: &str) -> Result<Page, String> {
         let stream = UnixStream::connect(&self.socket).await.unwrap();
@@ -94,6 +108,7 @@ async fn what_proxies_report_holds_a_canary_back_and_people_lift_it() {
     assert_eq!((page.leads, page.canaries[0].verdict), (true, Verdict::Held));
 
     // A control plane that starts again goes on.
+    plane.kept().await;
     let mut plane = Plane::start(plane.folder, true).await;
     plane.share(0).await;
     let page = plane.ask(Method::POST, "/canary/resume/reviews.shop.svc.cluster.local/v2").await.unwrap();
@@ -163,16 +178,7 @@ async fn a_replica_that_does_not_lead_lets_the_leader_have_what_it_was_told_and_
     let mut leader = Plane::start(TempDir::new().unwrap(), true).await;
     fetched.claims().for_each(|claim| leader.canaries.claim(claim));
     leader.share(0).await;
-    let kept = async {
-        loop {
-            let kept = File::within(leader.folder.path()).load().unwrap();
-            if !kept.is_empty() {
-                return kept;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    plane.kept.send_replace(timeout(SOON, kept).await.expect("kept"));
+    plane.kept.send_replace(leader.kept().await);
     plane.share(0).await;
     // When it leads itself, it goes on from there.
     plane.leads.send_replace(true);

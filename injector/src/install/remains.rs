@@ -13,11 +13,13 @@ use kube::discovery::{ApiGroup, Discovery, Scope, verbs};
 use kube::{Client, ResourceExt};
 use std::collections::BTreeMap;
 
-/// What the control plane makes in its namespace by itself: its authority, the keys of passports and its leader's lease.
-pub const OWN: [(&str, &str, &str); 4] = [
+/// What the control plane makes in its namespace by itself: its authority, the keys of passports, what it knows of canaries and its leader's
+/// lease.
+pub const OWN: [(&str, &str, &str); 5] = [
     ("v1", "Secret", "weir-ca"),
     ("v1", "ConfigMap", "weir-ca"),
     ("v1", "Secret", "weir-passport"),
+    ("v1", "ConfigMap", "weir-canaries"),
     ("coordination.k8s.io/v1", "Lease", "weir-leader"),
 ];
 
