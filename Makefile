@@ -30,7 +30,7 @@ test: build wasm-test cluster-needs
 policy-test: export CARGO_TARGET_WASM32_WASIP1_RUNNER = node --no-warnings $(CURDIR)/filters/policy/tests/wasi.mjs
 policy-test:
 	@command -v node >/dev/null || { test -z "$$CI" && echo "SKIPPED: weir-policy's tests as Wasm: there is no node" >&2; }
-	@! command -v node >/dev/null || { $(call add-target,wasm32-wasip1) && cargo test -p weir-policy --target wasm32-wasip1; }
+	@! command -v node >/dev/null || { $(call add-target,wasm32-wasip1) && cargo test -p weir-policy --features schema --target wasm32-wasip1; }
 
 # What it comes across is kept in corpus/, an input that breaks something in artifacts/.
 fuzz:
