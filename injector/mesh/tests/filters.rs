@@ -219,7 +219,7 @@ fn a_locality_policy_is_sent_the_nodes_place_and_the_other_zones_nearest_first()
 #[test]
 fn each_service_of_a_locality_policy_is_looked_at_on_its_own() {
     let objects = [http_service("shop/a"), http_service("shop/b"), locality("shop/l", "a, b")].concat();
-    let services = config(&caller(&[objects]), "shop.l")["services"].clone();
+    let services = caller(&[objects]).plugin_config("shop.l")["services"].clone();
     assert_eq!(services.as_array().unwrap().len(), 2);
 }
 
@@ -230,7 +230,8 @@ fn what_a_rule_distributes_is_not_spilled() {
         let policy = format!("host: a\ntrafficPolicy: {{loadBalancer: {{localityLbSetting: {{{setting}}}}}}}");
         istio("DestinationRule", "shop/a", &policy)
     };
-    let spill = |rule: String| config(&caller(&[http_service("shop/a"), spills.clone(), rule]), "shop.l")["services"][0]["spill"].clone();
+    let spill =
+        |rule: String| caller(&[http_service("shop/a"), spills.clone(), rule]).plugin_config("shop.l")["services"][0]["spill"].clone();
     assert_eq!(spill(rule("enabled: true")), serde_json::json!({"targetUtilization": 0.7}));
     assert_eq!(spill(rule("distribute: [{from: '*', to: {'r/*': 100}}]")), serde_json::Value::Null);
 }
@@ -251,7 +252,7 @@ fn zones_come_in_the_order_of_failover_priority() {
         locality("shop/l", "a"),
     ];
     let told = sidecar(&build(&[&objects.concat()]).0, "shop/own");
-    assert_eq!(config(&told, "shop.l")["services"][0]["zones"], serde_json::json!([["r/c"], ["r/b"]]));
+    assert_eq!(told.plugin_config("shop.l")["services"][0]["zones"], serde_json::json!([["r/c"], ["r/b"]]));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub enum Place {
     /// In a file.
     File(File),
     /// Where all replicas find it.
-    Shared(Shared),
+    Shared(Box<Shared>),
 }
 
 /// Keeps one thing after the other, without holding up who has more.

@@ -105,7 +105,7 @@ pub async fn serve(folder: Option<PathBuf>) -> Result<()> {
     tokio::spawn(passports::follow(client.clone(), namespace.clone(), leads.clone(), keys));
     let shared = Shared::within(client.clone(), &namespace);
     let known = shared.load().await?;
-    let (canaries, engine, orders) = engine::new(&known, Kept::at(Place::Shared(shared.clone())));
+    let (canaries, engine, orders) = engine::new(&known, Kept::at(Place::Shared(Box::new(shared.clone()))));
     let (keep, kept) = watch::channel(known);
     tokio::spawn(shared.follow(keep));
     let (mut follower, mut world) =
