@@ -254,7 +254,7 @@ fn names_that_are_empty_or_can_be_no_name() {
         ),
         (
             allow(r#""cookie":{"name":"a","oneOf":["a\u0000"]}"#),
-            r#"canaries[0].allow[0].cookie.oneOf[0]: expected a value as requests have it, without white space around it and control characters, found "a\0""#.into(),
+            r#"canaries[0].allow[0].cookie.oneOf[0]: expected a value as requests have it, without white space around it and control characters, found "a ""#.into(),
         ),
         (passport(r#""key":[{"header":""}]"#), format!(r#"passport.key[0].header: expected the name of a header {token}, found """#)),
     ];

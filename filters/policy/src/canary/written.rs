@@ -52,6 +52,7 @@ fn of_values(header: Option<&Match>, cookie: Option<&Match>, claim: Option<&Matc
 pub(super) fn check(config: &Config) -> Result<(), Error> {
     json::not_filled_in("routed", config.routed)?;
     json::not_filled_in("caller", config.caller.is_some())?;
+    json::not_filled_in("reportTo", config.report_to.is_some())?;
     if let Some(written) = &config.passport {
         passport(written).map_err(|error| error.inside("passport"))?;
     }
@@ -70,8 +71,10 @@ fn canary(canary: &Canary) -> Result<(), Error> {
     if let Some(train) = &canary.train {
         check::name(train).map_err(|error| error.inside("train"))?;
     }
-    let proxies = canary.governor.as_ref().and_then(|governor| governor.proxies);
-    json::not_filled_in("proxies", proxies.is_some()).map_err(|error| error.inside("governor"))?;
+    if let Some(governor) = &canary.governor {
+        json::not_filled_in("proxies", governor.proxies.is_some()).map_err(|error| error.inside("governor"))?;
+        json::not_filled_in("orders", !governor.orders.is_empty()).map_err(|error| error.inside("governor"))?;
+    }
     keys(&canary.key)?;
     overrides(&canary.overrides)?;
     let (allow, deny) = (canary.allow.as_deref().unwrap_or_default(), canary.deny.as_deref().unwrap_or_default());
