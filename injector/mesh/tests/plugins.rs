@@ -69,6 +69,10 @@ fn subsets_that_no_route_has_are_found() {
             ),
         ),
         (
+            format!("canaries: [{{hosts: [reviews], {}}}]", tester("v3")),
+            format!("{NO}.canaries[0].override[0].subset: no route has a destination v3, so the override has no effect: there are v1, v2"),
+        ),
+        (
             format!("passport: {{{}}}, canaries: []", tester("blue")),
             format!("{NO}.passport.override[0].subset: no route has a destination blue, so the override has no effect: there are v1, v2"),
         ),

@@ -110,3 +110,11 @@ fn examples_mean_what_is_said_of_them() {
         }
     }
 }
+
+#[test]
+fn an_example_of_a_price_is_in_millionths_of_the_currency() {
+    let [_, (_, _, fields)] = policies();
+    let field = fields.all.iter().find(|field| field.path == "price.perGB").unwrap();
+    let policy = locality::Policy::parse(field.examples[0].to_string().as_bytes()).unwrap();
+    assert_eq!((field.examples[0]["price"]["perGB"].to_string().as_str(), policy.price), ("0.02", Some(20_000)));
+}

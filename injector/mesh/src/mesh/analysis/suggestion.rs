@@ -16,11 +16,15 @@ pub(super) fn suggestion(mesh: &Mesh, host: &str) -> String {
     }
 }
 
-/// One of several names that is nearly the same.
+/// The one of several names that is nearly the same; of two that are it as much neither.
 pub(super) fn among<'n>(names: impl IntoIterator<Item = &'n str>, wanted: &str) -> String {
-    let near =
-        names.into_iter().map(|name| (distance(name, wanted), name)).filter(|(distance, _)| *distance <= 2 && *distance < wanted.len());
-    near.min().map(|(_, name)| format!(" (is {name} meant?)")).unwrap_or_default()
+    let mut near: Vec<_> = names.into_iter().map(|name| (distance(name, wanted), name)).collect();
+    near.sort_unstable();
+    match near.as_slice() {
+        [(best, _), (second, _), ..] if best == second => String::new(),
+        [(best, name), ..] if *best <= 2 && *best < wanted.len() => format!(" (is {name} meant?)"),
+        _ => String::new(),
+    }
 }
 
 /// Levenshtein's distance.
