@@ -52,7 +52,7 @@ impl Filter for Locality {
         let mut observed = Observed::new(&policy);
         for service in policy.services() {
             if let Some((bytes, _)) = shared(&service.name) {
-                observed.merge(&policy, service, &bytes, now());
+                observed.exchange(&policy, service, &bytes, now());
             }
         }
         Ok(Self {
@@ -67,8 +67,8 @@ impl Filter for Locality {
     fn on_tick(&self) {
         let mut observed = self.observed.borrow_mut();
         for service in self.policy.services() {
-            if observed.has_news(service) {
-                self.tell(&mut observed, service);
+            if !service.zones.is_empty() {
+                self.exchange(&mut observed, service);
             }
         }
         observed.tick(now());
@@ -164,11 +164,12 @@ impl Locality {
         Ended { choice, outcome, micros }
     }
 
-    /// Tells the other workers what this one knows of a service, and learns what they know.
-    fn tell(&self, observed: &mut Observed, service: &Compiled) {
+    /// Learns what the other workers know of a service, and tells them what this one knows. One without requests learns too: its next one
+    /// shall not go by what held long ago.
+    fn exchange(&self, observed: &mut Observed, service: &Compiled) {
         for _ in 0..ATTEMPTS {
             let (bytes, version) = shared(&service.name).unwrap_or_default();
-            let told = observed.merge(&self.policy, service, &bytes, now());
+            let Some(told) = observed.exchange(&self.policy, service, &bytes, now()) else { return };
             if share(&service.name, &told, version) {
                 return observed.is_told(service);
             }

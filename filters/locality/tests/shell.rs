@@ -109,6 +109,24 @@ fn what_was_found_out_survives_a_new_policy() {
 }
 
 #[test]
+fn a_worker_without_requests_knows_what_the_others_found_out() {
+    let (busy, idle) = (Vm::start(POLICY).unwrap(), Vm::start(POLICY).unwrap());
+    leave(&busy);
+    busy.tick();
+    idle.tick();
+    assert_eq!(named(&idle, b"b", 1).as_deref(), Some("x-weir-zone: r/b"));
+    proxy(|proxy| proxy.now += 1_000);
+    for _ in 0..3 {
+        named(&busy, b"a", 1);
+        proxy(|proxy| proxy.now += 250);
+    }
+    busy.tick();
+    idle.tick();
+    assert_eq!(named(&idle, b"a", 1), None);
+    assert_eq!(counted(&idle, "weir_locality_probe"), 3, "by the busy one alone");
+}
+
+#[test]
 fn logs_the_reason_at_debug_level() {
     let vm = Vm::start(POLICY).unwrap();
     proxy(|proxy| proxy.debug = true);

@@ -307,15 +307,14 @@ fn what_one_worker_found_out_holds_for_another_and_for_a_new_policy() {
     one.served(1_000, |_| 10_000);
     one.served(1_000, |zone| if zone == 0 { 100_000 } else { 11_000 });
     let service = one.service();
-    assert!(one.observed.has_news(&service));
-    let told = one.observed.merge(&one.policy, &service, &[], one.now);
+    let told = one.observed.exchange(&one.policy, &service, &[], one.now).expect("news");
     one.observed.is_told(&service);
-    assert!(!one.observed.has_news(&service));
+    assert_eq!(one.observed.exchange(&one.policy, &service, &told, one.now), None);
     // The policy that comes has one zone fewer.
     let policy = Policy::parse(JSON.replace(r#"["r/b","r/c"]"#, r#"["r/c"]"#).as_bytes()).unwrap();
     let mut other = Proxy { observed: Observed::new(&policy), policy, now: one.now, ..Proxy::calling("spills") };
     let service = other.service();
-    assert_eq!(other.observed.merge(&other.policy, &service, &told, other.now).len(), 1 + 3 * 64);
+    assert_eq!(other.observed.exchange(&other.policy, &service, &told, other.now), None);
     other.served(50, |zone| if zone == 0 { 100_000 } else { 11_000 });
     let [a, c, ..] = other.served(200, |zone| if zone == 0 { 100_000 } else { 11_000 });
     assert!(c > 150 && a < 30, "{a} {c}");
@@ -325,16 +324,16 @@ fn what_one_worker_found_out_holds_for_another_and_for_a_new_policy() {
 fn a_zone_that_one_worker_left_is_left_by_all_and_comes_back_for_all() {
     let (mut one, mut other) = (Proxy::away(), Proxy::new());
     let service = one.service();
-    let told = one.observed.merge(&one.policy, &service, &[], one.now);
-    other.observed.merge(&other.policy, &service, &told, other.now);
+    let told = one.observed.exchange(&one.policy, &service, &[], one.now).expect("news");
+    other.observed.exchange(&other.policy, &service, &told, other.now);
     assert_eq!(other.requests(3, Outcome::Served), [B; 3]);
     one.now += 1_000;
     for _ in 0..3 {
         assert_eq!(one.request(Outcome::Served), Choice::Probe);
         one.now += 250;
     }
-    let told = one.observed.merge(&one.policy, &service, &told, one.now);
-    other.observed.merge(&other.policy, &service, &told, other.now);
+    let told = one.observed.exchange(&one.policy, &service, &told, one.now).expect("news");
+    other.observed.exchange(&other.policy, &service, &told, other.now);
     assert_eq!(other.requests(3, Outcome::Served), [Choice::Near; 3]);
 }
 
@@ -470,7 +469,7 @@ proptest! {
         let mut proxy = Proxy::calling("spills");
         let service = proxy.service();
         let told = [vec![1], shared].concat();
-        proxy.observed.merge(&proxy.policy, &service, &told, proxy.now);
+        proxy.observed.exchange(&proxy.policy, &service, &told, proxy.now);
         for (random, later, outcome, micros) in events {
             proxy.now += later;
             proxy.observed.begins(|| proxy.now);

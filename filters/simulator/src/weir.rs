@@ -67,8 +67,8 @@ impl Weir {
     fn tell(&mut self, now: u64) {
         let service = Self::service(&self.policy);
         for observed in &mut self.workers {
-            if observed.has_news(service) {
-                self.shared = observed.merge(&self.policy, service, &self.shared, now);
+            if let Some(told) = observed.exchange(&self.policy, service, &self.shared, now) {
+                self.shared = told;
                 observed.is_told(service);
             }
             observed.tick(now);

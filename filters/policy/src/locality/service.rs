@@ -49,6 +49,11 @@ impl Service {
         other.unwrap_or(&mut self.near)
     }
 
+    /// The own zone, and the others as in the policy.
+    pub fn zones(&mut self) -> impl Iterator<Item = &mut Zone> {
+        std::iter::once(&mut self.near).chain(&mut self.others)
+    }
+
     /// Until when each request has to be looked at: while the own zone is left, until further notice.
     pub fn alert_until(&self) -> u64 {
         if self.near.health.is_in_use() { self.watch.until().max(self.failed_until) } else { u64::MAX }

@@ -14,34 +14,31 @@ use xxhash_rust::xxh3::xxh3_64;
 const VERSION: u8 = 1;
 
 impl Observed {
-    /// Whether the other workers do not know what this one knows of a service.
-    pub fn has_news(&self, service: &Compiled) -> bool {
-        let seen = self.services.get(service.place);
-        seen.is_some_and(|seen| seen.near.has_news() || seen.others.iter().any(Zone::has_news))
-    }
-
-    /// Takes over what the workers know, with what they do not know of this one, and tells that: what they are to know from now on.
-    pub fn merge(&mut self, policy: &Policy, service: &Compiled, shared: &[u8], now: u64) -> Vec<u8> {
-        let Some(seen) = self.services.get_mut(service.place) else { return Vec::new() };
-        let mut bytes = vec![VERSION];
+    /// Takes over what the workers know of a service. If they do not know all that this one does: what they are to know from now on.
+    pub fn exchange(&mut self, policy: &Policy, service: &Compiled, shared: &[u8], now: u64) -> Option<Vec<u8>> {
+        let seen = self.services.get_mut(service.place)?;
         let own = policy.own.as_deref().unwrap_or_default();
-        let names = std::iter::once(own).chain(service.zones.iter().map(AsRef::as_ref));
-        for (name, zone) in names.zip(std::iter::once(&mut seen.near).chain(&mut seen.others)) {
-            let name = xxh3_64(name.as_bytes());
+        let names = || std::iter::once(own).chain(service.zones.iter().map(AsRef::as_ref)).map(|name| xxh3_64(name.as_bytes()));
+        for (name, zone) in names().zip(seen.zones()) {
             if let Some(known) = records(shared).find(|known| known.name == name) {
                 known.merge_into(zone, now);
             }
-            write(name, zone, &mut bytes);
         }
+        let has_news = seen.zones().any(|zone| zone.has_news());
+        let told = has_news.then(|| {
+            let mut bytes = vec![VERSION];
+            names().zip(seen.zones()).for_each(|(name, zone)| write(name, zone, &mut bytes));
+            bytes
+        });
         let alert_until = seen.alert_until();
         self.alert(alert_until, now);
-        bytes
+        told
     }
 
     /// The other workers know what this one knows of a service.
     pub fn is_told(&mut self, service: &Compiled) {
         if let Some(seen) = self.services.get_mut(service.place) {
-            std::iter::once(&mut seen.near).chain(&mut seen.others).for_each(Zone::is_told);
+            seen.zones().for_each(Zone::is_told);
         }
     }
 }
