@@ -52,8 +52,8 @@ struct Service {
 #[derive(Debug)]
 struct Known {
     name: Box<str>,
-    /// Which part of its users it may have.
-    share: u16,
+    /// Which part of its users it may have: by what is known here, and by what the control plane says; and since when that is not all.
+    parts: [(u16, u32); 2],
 }
 
 impl Governed {
@@ -73,17 +73,23 @@ impl Governed {
     }
 
     /// Takes note of a request that goes by its user's bucket, or without one by the weights alone; and asks for a route without the canary
-    /// that the user may not have.
-    pub fn ask(&self, canary: &Compiled, request: u32, bucket: Option<u16>) {
+    /// that the user may not have. `since` is when the user came, if that matters.
+    pub fn ask(&self, canary: &Compiled, request: u32, bucket: Option<u16>, since: Option<u32>) {
         let Some(rules) = &canary.governed else { return };
         let mut seen = self.seen.borrow_mut();
-        if let Some(place) = seen.asked.get_mut(place_of(request)) {
+        let Seen { asked, services } = &mut *seen;
+        let service = services.get(rules.place).filter(|service| service.holds());
+        let since = since.filter(|_| rules.spares_old_users);
+        // Who keeps a canary that others are kept from is another kind of user.
+        if !service.is_some_and(|service| service.canaries.iter().any(|known| known.spares(since)))
+            && let Some(place) = asked.get_mut(place_of(request))
+        {
             *place = Some((request, bucket));
         }
-        let Some(service) = seen.services.get(rules.place).filter(|service| service.holds()) else { return };
+        let Some(service) = service else { return };
         // Without a user it is a part of the requests that may have the canary.
         let Some(bucket) = bucket.or_else(draw_bucket) else { return };
-        let mut kept_from = service.canaries.iter().filter(|known| !admits(known.share, bucket));
+        let mut kept_from = service.canaries.iter().filter(|known| !known.admits(bucket, since));
         match (kept_from.next(), kept_from.next()) {
             (None, _) => return,
             (Some(one), None) => set_header(Headers::Request, SUBSET_HEADER, [WITHOUT, &one.name].concat().as_bytes()),
@@ -144,7 +150,7 @@ fn place_of(request: u32) -> usize {
 
 impl Service {
     fn holds(&self) -> bool {
-        self.canaries.iter().any(|known| known.share < EVERYONE)
+        self.canaries.iter().any(|known| known.parts.iter().any(|(share, _)| *share < EVERYONE))
     }
 
     /// The place of a canary; one that was not known is made known to all.
@@ -155,7 +161,7 @@ impl Service {
             if let Some(place) = find(&self.canaries) {
                 return place;
             }
-            self.canaries.push(Known { name: String::from_utf8_lossy(name).into(), share: EVERYONE });
+            self.canaries.push(Known::new(&String::from_utf8_lossy(name)));
             let names: Vec<&str> = self.canaries.iter().map(|known| known.name.as_ref()).collect();
             // Of two that come at once one is made known with its next answer.
             share(&rules.name, names.join("\n").as_bytes(), 0);
@@ -168,7 +174,7 @@ impl Service {
         let names = shared(&rules.name).map(|(names, _)| names).unwrap_or_default();
         for name in String::from_utf8_lossy(&names).lines() {
             if !self.canaries.iter().any(|known| known.name.as_ref() == name) {
-                self.canaries.push(Known { name: name.into(), share: EVERYONE });
+                self.canaries.push(Known::new(name));
             }
         }
     }
@@ -184,6 +190,19 @@ impl Service {
 }
 
 impl Known {
+    fn new(name: &str) -> Self {
+        Self { name: name.into(), parts: [(EVERYONE, 0); 2] }
+    }
+
+    /// Whether a user keeps it who came then.
+    fn spares(&self, since: Option<u32>) -> bool {
+        self.parts.iter().any(|(share, closed)| *share < EVERYONE && since.is_some_and(|since| since < *closed))
+    }
+
+    fn admits(&self, bucket: u16, since: Option<u32>) -> bool {
+        self.parts.iter().all(|(share, closed)| admits(*share, bucket) || since.is_some_and(|since| since < *closed))
+    }
+
     fn sync(&mut self, rules: &canary::Governed, answers: &[Answer], now: u64, reports: bool) {
         let key = format!("{}\n{}", rules.name, self.name);
         let order = rules.order(&self.name);
@@ -208,7 +227,7 @@ impl Known {
                 if reports && !records.is_empty() {
                     reports::add(&key, &records);
                 }
-                self.share = state.share();
+                self.parts = [(state.own_share(), state.closed_since()), (order.share, order.since)];
                 return;
             }
         }

@@ -9,7 +9,7 @@ use governed::Governed;
 use weir_policy::canary::{Compiled, Decision, Input, Policy, Seen};
 use weir_policy::{BUCKET_HEADER, COOKIE_STATE, STABLE, SUBSET_HEADER, host_of_cluster};
 use weir_shell::{
-    Filter, Headers, Level, count, header, headers_joined, is_debug, log, property, random, remove_header, set_header, set_state,
+    Filter, Headers, Level, count, header, headers_joined, is_debug, log, now, property, random, remove_header, set_header, set_state,
 };
 
 weir_shell::filter!(Canary: on_request_headers, on_log);
@@ -69,7 +69,7 @@ impl Filter for Canary {
             panic!("asked to by x-test-panic");
         }
         let canary = self.policy.only().or_else(|| self.policy.for_host(host_of_cluster(&cluster()?)?));
-        let verdict = self.policy.decide(canary, read, random);
+        let verdict = self.policy.decide(canary, read, dated);
         match canary.zip(verdict.decision) {
             Some((canary, decision)) => self.apply(canary, decision, request),
             None => count(NO_POLICY),
@@ -93,6 +93,11 @@ impl Filter for Canary {
     }
 }
 
+/// A number that nobody can guess but for its first part, the time.
+fn dated() -> Option<u128> {
+    Some((u128::from(now() / 1_000) << 96) | (random()? >> 32))
+}
+
 fn cluster() -> Option<Box<[u8]>> {
     property("xds\0cluster_name")
 }
@@ -106,14 +111,14 @@ impl Canary {
             Decision::Override { subset, .. } => set_subset(subset.as_bytes(), OVERRIDE),
             Decision::Forced(subset) => set_subset(subset.as_bytes(), OVERRIDE),
             Decision::Stable => set_subset(STABLE.as_bytes(), STABLE_ONLY),
-            Decision::Bucket { bucket, .. } => {
+            Decision::Bucket { bucket, since, .. } => {
                 set_header(Headers::Request, BUCKET_HEADER, bucket.to_string().as_bytes());
                 count(BUCKET);
-                self.governed.ask(canary, request, Some(bucket));
+                self.governed.ask(canary, request, Some(bucket), since);
             }
             Decision::NoKey => {
                 count(NO_KEY);
-                self.governed.ask(canary, request, None);
+                self.governed.ask(canary, request, None, None);
             }
         }
     }

@@ -428,3 +428,55 @@ fn a_canary_that_the_control_plane_holds_back_gets_nobody() {
     assert!(is_held(&vm), "held here");
     assert!(!is_held(&order(10_000, 1)), "to begin anew");
 }
+
+#[test]
+fn users_who_came_before_may_keep_a_canary_that_new_ones_are_kept_from() {
+    let config = |key: &str, orders: &str| {
+        let governor = format!(r#""governor":{{"hold":"newUsers"{orders}}}"#);
+        format!(r#"{{"version":1,"canaries":[{{"hosts":["reviews"],"stable":"v1","key":[{{"header":"x-user-id"}},{key}],{governor}}}]}}"#)
+    };
+    let (gateway, behind) = (r#"{"mint":{"name":"u"}}"#, r#"{"cookie":"u"}"#);
+    let vm = Vm::start(&config(gateway, "")).unwrap();
+    proxy(|proxy| proxy.now = 1_000_000_000);
+    let came = |vm: &Vm<Canary>| {
+        vm.exchange(&[], &[("xds.cluster_name", CANARY)], &[]);
+        let cookie = proxy(|proxy| String::from_utf8(proxy.state["weir_set_cookie"].clone()).unwrap());
+        cookie.split_once(';').unwrap().0.to_string()
+    };
+    let old = came(&vm);
+    assert!(old.starts_with("u=000f4240"), "{old}");
+    // By what is known here.
+    proxy(|proxy| proxy.now += 60_000);
+    traffic(&vm, 0..1_000, 503);
+    assert!(is_held(&vm), "who is known by a header says nothing of when it came");
+    proxy(|proxy| proxy.log.clear());
+    let new = came(&vm);
+    let sent_on = |vm: &Vm<Canary>, cookie: &str| {
+        let (sent, _) = vm.exchange(&[("cookie", cookie.as_bytes())], &[("xds.cluster_name", CANARY)], &[]);
+        sent.iter().find(|(name, _)| name == "x-weir-subset").map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+    };
+    assert_eq!((sent_on(&vm, &old), sent_on(&vm, &new)), (None, Some("!v2".into())));
+    assert_eq!(sent_on(&vm, "u=ann").as_deref(), Some("!v2"), "a cookie that is not ours says nothing");
+    // By what the control plane says, behind the gateway.
+    let vm = Vm::start(&config(behind, r#","orders":[{"canary":"v2","share":0,"since":1000030}]"#)).unwrap();
+    proxy(|proxy| proxy.shared.clear());
+    traffic(&vm, 0..100, 200);
+    assert_eq!((sent_on(&vm, &old), sent_on(&vm, &new)), (None, Some("!v2".into())));
+    // What old users are answered is not compared, as what new ones are.
+    for (came, held) in [(1_000_000, false), (1_000_031, true)] {
+        proxy(|proxy| proxy.shared.clear());
+        let vm = Vm::<Canary>::start(&config(behind, r#","orders":[{"canary":"v2","share":5000,"since":1000030}]"#)).unwrap();
+        for user in 0..1_000 {
+            let cookie = format!("u={came:08x}{user:024x}");
+            let (cluster, status) = if user % 10 == 0 { (CANARY, 503_u64) } else { (STABLE, 200) };
+            vm.exchange(
+                &[("cookie", cookie.as_bytes())],
+                &[("xds.cluster_name", cluster)],
+                &[("response.code", &status.to_le_bytes()), ("response.backend_latency", &5_000_000_u64.to_le_bytes())],
+            );
+        }
+        vm.tick();
+        assert_eq!(proxy(|proxy| proxy.log.iter().any(|line| line.contains("held back"))), held, "{came}");
+        proxy(|proxy| proxy.log.clear());
+    }
+}

@@ -14,7 +14,9 @@ mod written;
 
 pub mod governor;
 
-pub use config::{Caller, Canary, Config, Governor, KeySource, Match, Mint, Order, Override, Passport, Rule, SameSite, SourceAddress};
+pub use config::{
+    Caller, Canary, Config, Governor, Hold, KeySource, Match, Mint, Order, Override, Passport, Rule, SameSite, SourceAddress,
+};
 pub use decide::{BUCKETS, Decision, Seen, Verdict};
 pub use passport::Subset;
 pub use policy::{Compiled, Governed, Policy};

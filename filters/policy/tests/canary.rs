@@ -35,7 +35,7 @@ fn gives_a_user_the_same_bucket_wherever_the_name_stands() {
     let policy = policy(KEYS);
     assert_eq!(
         decide(&policy, &[("cookie", "user=ann")]),
-        Decision::Bucket { bucket: bucket(&policy, "ann"), by: By::Source(&Source::Cookie("user".into())) }
+        Decision::Bucket { bucket: bucket(&policy, "ann"), by: By::Source(&Source::Cookie("user".into())), since: None }
     );
 }
 
@@ -43,7 +43,7 @@ fn gives_a_user_the_same_bucket_wherever_the_name_stands() {
 fn a_user_may_stand_in_the_query_or_in_a_verified_token() {
     let policy = policy(r#""key":[{"query":"user"},{"jwtClaim":"sub"},{"jwtClaim":"who.id"}]"#);
     let decided = |headers: &[(&str, &str)]| match decide(&policy, headers) {
-        Decision::Bucket { bucket, by } => (bucket, by.to_string()),
+        Decision::Bucket { bucket, by, .. } => (bucket, by.to_string()),
         other => panic!("{other}"),
     };
     const SUB: &str = "metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload\0sub";
@@ -61,10 +61,10 @@ fn who_has_no_user_is_made_one_that_is_found_again() {
     let made = verdict(&policy, &[], Some(0xabc));
     let user = "00000000000000000000000000000abc";
     assert_eq!(made.cookie.unwrap(), format!("weir-user={user}; Path=/; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict"));
-    assert_eq!(made.decision, Some(Decision::Bucket { bucket: bucket_of(user), by: By::Minted }));
+    assert_eq!(made.decision, Some(Decision::Bucket { bucket: bucket_of(user), by: By::Minted, since: None }));
     let known = |headers: &[(&str, &str)], user: &str, source: Source| {
         let verdict = verdict(&policy, headers, Some(1));
-        assert_eq!(verdict.decision, Some(Decision::Bucket { bucket: bucket_of(user), by: By::Source(&source) }));
+        assert_eq!(verdict.decision, Some(Decision::Bucket { bucket: bucket_of(user), by: By::Source(&source), since: None }));
         assert_eq!(verdict.cookie, None);
     };
     known(&[("cookie", &format!("weir-user={user}"))], user, Source::Cookie("weir-user".into()));
@@ -90,7 +90,10 @@ fn keeps_buckets_stable_across_releases() {
     let policy = policy(r#""key":[{"header":"x-user-id"},{"sourceAddress":{}}],"train":"autumn""#);
     let buckets = ["ann", "bob", "a name that is longer than sixteen bytes"].map(|user| bucket(&policy, user));
     assert_eq!(buckets, [2952, 5617, 1778], "users would change their version with this release");
-    assert_eq!(decide(&policy, &[]), Decision::Bucket { bucket: bucket(&policy, "192.0.2.7"), by: By::Source(&Source::Address) });
+    assert_eq!(
+        decide(&policy, &[]),
+        Decision::Bucket { bucket: bucket(&policy, "192.0.2.7"), by: By::Source(&Source::Address), since: None }
+    );
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn reads_no_more_of_the_request_than_it_needs() {
         reads.push(format!("{input:?}"));
         Some("b=ann")
     });
-    assert_eq!(decision, Decision::Bucket { bucket: bucket_of("ann"), by: By::Source(&Source::Cookie("b".into())) });
+    assert_eq!(decision, Decision::Bucket { bucket: bucket_of("ann"), by: By::Source(&Source::Cookie("b".into())), since: None });
     assert_eq!(reads, [r#"Header("cookie")"#, "Cookies"]);
 }
 
@@ -161,7 +164,7 @@ fn reads_all_cookie_headers_only_for_what_the_first_has_not() {
         (decision, reads.len())
     };
     let by = Source::Cookie("a".into());
-    let user = |name| Decision::Bucket { bucket: bucket_of(name), by: By::Source(&by) };
+    let user = |name| Decision::Bucket { bucket: bucket_of(name), by: By::Source(&by), since: None };
     assert_eq!(decide("a=bob"), (user("bob"), 1));
     assert_eq!(decide("b=1"), (user("ann"), 2));
 }

@@ -207,7 +207,7 @@ fn no_proxy_gives_a_canary_more_than_it_is_told_to() {
     let answers: Vec<_> = (0..20).map(|place| answer(if place < 2 { Subset::Canary } else { Subset::Stable }, Some(20 + place))).collect();
     observe(&mut state, &answers, 0);
     let mut obey = |state: &mut State, share, round| {
-        governor().obey(state, Order { share, round }, 1, &mut closed);
+        governor().obey(state, Order { share, round, ..Order::default() }, 1, &mut closed);
         std::mem::take(&mut closed).len()
     };
     // What was compared under another share is a block of its own.

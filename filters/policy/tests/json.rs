@@ -94,9 +94,15 @@ fn passport() -> impl Strategy<Value = Option<canary::Passport>> {
 }
 
 fn governor() -> impl Strategy<Value = Option<canary::Governor>> {
-    let order = (any::<String>(), 0..10_002_u32, any::<u32>()).prop_map(|(canary, share, round)| canary::Order { canary, share, round });
-    let governor = (any::<bool>(), any::<Option<u32>>(), prop::collection::vec(order, 0..3));
-    prop::option::of(governor.prop_map(|(latency, proxies, orders)| canary::Governor { latency, proxies, orders }))
+    let order = (any::<String>(), 0..10_002_u32, any::<u32>(), any::<u32>()).prop_map(|(canary, share, since, round)| canary::Order {
+        canary,
+        share,
+        since,
+        round,
+    });
+    let hold = prop_oneof![Just(canary::Hold::Everyone), Just(canary::Hold::NewUsers)];
+    let governor = (any::<bool>(), hold, any::<Option<u32>>(), prop::collection::vec(order, 0..3));
+    prop::option::of(governor.prop_map(|(latency, hold, proxies, orders)| canary::Governor { latency, hold, proxies, orders }))
 }
 
 fn config() -> impl Strategy<Value = canary::Config> {

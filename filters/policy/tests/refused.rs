@@ -114,8 +114,13 @@ fn fields_and_values_of_another_kind() {
         ),
         (
             one(r#""governor":{"latencies":false}"#),
-            "canaries[0].governor.latencies: unknown field `latencies` (is `latency` meant?), expected one of `latency`",
+            "canaries[0].governor.latencies: unknown field `latencies` (is `latency` meant?), expected one of `latency`, `hold`",
         ),
+        (
+            one(r#""stable":"v1","key":[{"header":"c"}],"governor":{"hold":"newUsers"}"#),
+            "canaries[0].governor.hold: expected `mint`, or the cookie that a gateway's `mint` makes, at the end of `key`: only that says who is new",
+        ),
+        (one(r#""governor":{"hold":"all"}"#), r#"canaries[0].governor.hold: expected everyone or newUsers, found "all""#),
         (r#"{"version":1,"canaries":[{"hosts":"a"}]}"#.into(), "canaries[0].hosts: expected an array, found a string"),
         (
             r#"{"version":1,"canaries":[{"hosts":["a",7]}]}"#.into(),

@@ -56,10 +56,10 @@ fn proxies_are_told_where_to_report_and_what_holds_in_the_whole_mesh() {
     assert!(sidecar(&mesh, "shop/caller").extension("shop.c").is_none(), "nobody else orders");
     let (mesh, _) = build_with("governor: {}", Orders::new());
     assert_eq!((&sent(&mesh)["reportTo"], &sent(&mesh)["canaries"][0]["governor"]), (&json!("weir"), &json!({"proxies": 1})));
-    let order = |share| Order { share, round: 5, why: "told to".into() };
+    let order = |share| Order { share, round: 5, since: 9, why: "told to".into() };
     let other = Name { service: "b.shop.svc.cluster.local".into(), canary: "v2".into() };
     let (mesh, findings) = build_with("governor: {}", [(name("v2"), order(0)), (other, order(0))].into());
-    assert_eq!(sent(&mesh)["canaries"][0]["governor"]["orders"], json!([{"canary": "v2", "share": 0, "round": 5}]));
+    assert_eq!(sent(&mesh)["canaries"][0]["governor"]["orders"], json!([{"canary": "v2", "share": 0, "since": 9, "round": 5}]));
     let expected = "0/f.yaml:13:5: warning [CanaryHeldBack] VirtualService shop/a spec.http: the canary v2 of a.shop.svc.cluster.local is held back: told to";
     assert_eq!(findings, [expected]);
     for (share, severity) in [(313, Some("info")), (10_000, None)] {

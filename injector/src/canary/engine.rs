@@ -201,7 +201,7 @@ impl Engine {
             Asked::Command(_, answer) if !leader => drop(answer.send(Err("this replica of the control plane does not lead".into()))),
             Asked::Command(command, answer) => {
                 let done = match &command {
-                    Command::Hold(name) => self.ledger.hold(name),
+                    Command::Hold(name) => self.ledger.hold(name, now_ms()),
                     Command::Resume(name) => self.ledger.resume(name, now_ms()),
                 };
                 match done {

@@ -21,7 +21,8 @@ struct Entry {
     /// What compares it.
     governor: Option<Governor>,
     state: State,
-    by_hand: bool,
+    /// Since when it is held by hand, in seconds since 1970.
+    by_hand: Option<u32>,
     round: u32,
     /// Why it was held by the governor last.
     reason: String,
@@ -37,9 +38,9 @@ pub type Kept = BTreeMap<String, KeptCanary>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeptCanary {
-    /// Whether it is held by hand.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub by_hand: bool,
+    /// Since when it is held by hand, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<u32>,
     /// See [`Order::round`].
     pub round: u32,
     /// Why it was held by the governor last.
@@ -83,7 +84,7 @@ impl Ledger {
             entry.governor = canary.governor.as_ref().map(weir_policy::canary::Governor::of_mesh);
             entry.canary = Some(canary.clone());
         }
-        self.0.retain(|_, entry| entry.canary.is_some() || entry.by_hand);
+        self.0.retain(|_, entry| entry.canary.is_some() || entry.by_hand.is_some());
         let pods: BTreeSet<String> = mesh.workloads.iter().map(|pod| format!("{}.{}", pod.name, pod.namespace)).collect();
         self.0.values_mut().for_each(|entry| entry.less.retain(|pod, _| pods.contains(pod)));
     }
@@ -95,7 +96,7 @@ impl Ledger {
             Record::Share(EVERYONE) => drop(entry.less.remove(pod)),
             Record::Share(share) => drop(entry.less.insert(pod.into(), *share)),
             Record::Block(block) => {
-                let Some(governor) = entry.governor.filter(|_| !entry.by_hand) else { return };
+                let Some(governor) = entry.governor.filter(|_| entry.by_hand.is_none()) else { return };
                 for (recent, subset) in entry.recent.iter_mut().zip([Subset::Canary, Subset::Stable]) {
                     recent.add(block, subset);
                 }
@@ -107,7 +108,7 @@ impl Ledger {
     /// Lets time pass.
     pub fn advance(&mut self, now_ms: u64) {
         for entry in self.0.values_mut() {
-            if let Some(governor) = entry.governor.filter(|_| !entry.by_hand) {
+            if let Some(governor) = entry.governor.filter(|_| entry.by_hand.is_none()) {
                 entry.change(|state| governor.advance(state, now_ms));
             }
         }
@@ -117,12 +118,12 @@ impl Ledger {
     ///
     /// # Errors
     /// If there is none of that name, or nothing by which proxies could be told.
-    pub fn hold(&mut self, name: &Name) -> Result<(), String> {
+    pub fn hold(&mut self, name: &Name, now_ms: u64) -> Result<(), String> {
         let entry = self.find(name)?;
-        if entry.governor.is_none() && !entry.by_hand {
+        if entry.governor.is_none() && entry.by_hand.is_none() {
             return Err(format!("{name} has no governor: add `governor: {{}}` to its policy"));
         }
-        entry.by_hand = true;
+        entry.by_hand.get_or_insert(seconds(now_ms));
         Ok(())
     }
 
@@ -133,7 +134,7 @@ impl Ledger {
     /// If there is none of that name.
     pub fn resume(&mut self, name: &Name, now_ms: u64) -> Result<(), String> {
         let entry = self.find(name)?;
-        let round = u32::try_from(now_ms / 1_000).unwrap_or(u32::MAX).max(entry.round.saturating_add(1));
+        let round = seconds(now_ms).max(entry.round.saturating_add(1));
         let (canary, governor) = (entry.canary.take(), entry.governor);
         *entry = Entry { canary, governor, round, ..Entry::default() };
         Ok(())
@@ -145,7 +146,7 @@ impl Ledger {
 
     /// What holds in the whole mesh; of a canary for which nothing but the usual does, nothing.
     pub fn orders(&self) -> Orders {
-        let order = |entry: &Entry| Order { share: entry.share(), round: entry.round, why: entry.why() };
+        let order = |entry: &Entry| Order { share: entry.share(), round: entry.round, since: entry.since(), why: entry.why() };
         let orders = self.0.iter().map(|(name, entry)| (name.clone(), order(entry)));
         orders.filter(|(_, order)| order.share < EVERYONE || order.round > 0).collect()
     }
@@ -156,9 +157,22 @@ impl Ledger {
     }
 }
 
+fn seconds(millis: u64) -> u32 {
+    u32::try_from(millis / 1_000).unwrap_or(u32::MAX)
+}
+
 impl Entry {
     fn share(&self) -> u16 {
-        if self.by_hand { 0 } else { self.state.share() }
+        if self.by_hand.is_some() { 0 } else { self.state.share() }
+    }
+
+    /// Since when it has less than all of its users.
+    fn since(&self) -> u32 {
+        let held = (self.state.share() < EVERYONE).then(|| self.state.closed_since());
+        match (held, self.by_hand) {
+            (Some(held), Some(by_hand)) => held.min(by_hand),
+            (held, by_hand) => held.or(by_hand).unwrap_or_default(),
+        }
     }
 
     fn change(&mut self, change: impl FnOnce(&mut State)) {
@@ -172,7 +186,7 @@ impl Entry {
     /// Why it has less than its weights give it.
     fn why(&self) -> String {
         match self.state.phase() {
-            _ if self.by_hand => "it was held by hand".into(),
+            _ if self.by_hand.is_some() => "it was held by hand".into(),
             Phase::Open { .. } => String::new(),
             Phase::Held { .. } => self.reason.clone(),
             Phase::Probing { share, .. } => format!("{:.1} % of them, after {}", f64::from(share) / 100.0, self.reason),
@@ -208,7 +222,7 @@ impl Entry {
         };
         let [canary, stable] = &self.recent;
         let (verdict, until_ms) = match self.state.phase() {
-            _ if self.by_hand => (Verdict::HeldByHand, None),
+            _ if self.by_hand.is_some() => (Verdict::HeldByHand, None),
             _ if self.governor.is_none() => (Verdict::NoGovernor, None),
             Phase::Open { .. } => (Verdict::Open, None),
             Phase::Held { until_ms } => (Verdict::Held, Some(until_ms)),

@@ -38,7 +38,7 @@ fn a_canary_that_fails_is_held_back_probed_and_let_in_again() {
     assert_eq!((held.of_canary.requests, held.of_canary.success, held.of_canary.p50_ms), (16, Some(0.0), None));
     assert_eq!((held.of_stable.success, held.of_stable.p50_ms.map(f64::round)), (Some(100.0), Some(10.0)));
     ledger.advance(16_000);
-    assert_eq!(order(&ledger), Some((313, format!("3.1 % of them, after {WHY}"))));
+    assert_eq!((order(&ledger), ledger.orders()[&name()].since), (Some((313, format!("3.1 % of them, after {WHY}"))), 1));
     (0..60).for_each(|second| ledger.advance(16_000 + second * 5_000));
     assert_eq!((order(&ledger), status(&ledger).verdict), (None, Verdict::Open));
 }
@@ -46,7 +46,10 @@ fn a_canary_that_fails_is_held_back_probed_and_let_in_again() {
 #[test]
 fn what_is_held_by_hand_stays_so_whatever_is_told_until_it_is_resumed() {
     let mut ledger = ledger();
-    ledger.hold(&name()).unwrap();
+    ledger.hold(&name(), 500_000).unwrap();
+    assert_eq!(ledger.orders()[&name()].since, 500);
+    ledger.hold(&name(), 900_000).unwrap();
+    assert_eq!(ledger.orders()[&name()].since, 500, "as long as it is held");
     fail(&mut ledger, 1_000);
     (0..600).for_each(|second| ledger.advance(second * 1_000));
     assert_eq!((order(&ledger), status(&ledger).verdict), (Some((0, "it was held by hand".into())), Verdict::HeldByHand));
@@ -113,7 +116,7 @@ fn what_cannot_be_held_is_told() {
     ledger.follow(&world("governor: {}", "key: [{cookie: user}]").mesh);
     assert_eq!(status(&ledger).verdict, Verdict::NoGovernor);
     let expected = "reviews.shop.svc.cluster.local/v2 has no governor: add `governor: {}` to its policy";
-    assert_eq!(ledger.hold(&name()), Err(expected.into()));
+    assert_eq!(ledger.hold(&name(), 0), Err(expected.into()));
     let other = Name { canary: "v9".into(), ..name() };
     assert_eq!(ledger.resume(&other, 0), Err("there is no canary reviews.shop.svc.cluster.local/v9".into()));
 }

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_what_is_not_understood_is_nothing() {
-        let text = r#"{"a/b":{"byHand":true,"round":3,"state":""}}"#;
+        let text = r#"{"a/b":{"byHand":7,"round":3,"state":""}}"#;
         let map = |text: &str| ConfigMap { data: Some([(KEY.to_string(), text.to_string())].into()), ..Default::default() };
         assert_eq!(serde_json::to_string(&kept(&map(text))).unwrap(), text);
         for other in [map("{"), map("[]"), ConfigMap::default()] {

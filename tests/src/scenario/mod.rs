@@ -7,6 +7,7 @@ pub mod edits;
 pub mod ends;
 pub mod failures;
 pub mod filters;
+pub mod governor;
 pub mod locality;
 pub mod operations;
 pub mod protocols;

@@ -51,7 +51,7 @@ impl<'g> Mesh<'g> {
         let place = (random.bits() >> 32) as usize % self.proxies.len();
         let proxy = &mut self.proxies[place];
         proxy.now_ms = self.now_ms;
-        let order = Order { share: self.share, round: 0 };
+        let order = Order { share: self.share, ..Order::default() };
         let mut closed = Vec::new();
         proxy.governor.obey(&mut proxy.state, order, self.now_ms, &mut closed);
         let mut answer = traffic.draw(latencies, random);

@@ -19,7 +19,7 @@ fuzz_target!(|input: (Vec<u8>, Vec<Answered>, (u16, u32), Vec<u8>)| {
         governor.advance(&mut state, now.wrapping_mul(3));
         assert!(state.share() <= EVERYONE);
     }
-    governor.obey(&mut state, Order { share: share.min(EVERYONE), round }, 0, &mut closed);
+    governor.obey(&mut state, Order { share: share.min(EVERYONE), round, since: 0 }, 0, &mut closed);
     for (_, record) in Record::read_all(&report).unwrap_or_default() {
         if let Record::Block(block) = record {
             governor.take(&mut state, &block, 0);

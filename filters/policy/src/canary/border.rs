@@ -62,7 +62,7 @@ impl Border {
             }
         }
         verdict.passport = Some(if passport.is_some() { Seen::Valid } else { Seen::False });
-        let user = |passport: Passport| User { digest: passport.user, by: By::Passport };
+        let user = |passport: Passport| User { digest: passport.user, by: By::Passport, since: None };
         Carried { user: passport.map(user), subset: passport.and_then(|passport| passport.subset) }
     }
 
@@ -99,7 +99,7 @@ impl Border {
             return Carried::default();
         }
         let tester = self.overrides.iter().find(|tester| tester.condition.holds(request));
-        let drawn = |random: u128| User { digest: digest(&random.to_le_bytes()), by: By::Drawn };
+        let drawn = |random: u128| User { digest: digest(&random.to_le_bytes()), by: By::Drawn, since: None };
         let user = self.users.find(request, &mut random, cookie).or_else(|| random().map(drawn));
         Carried { user, subset: tester.and_then(|tester| Subset::new(tester.subset.as_bytes())) }
     }

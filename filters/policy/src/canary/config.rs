@@ -7,6 +7,7 @@ pub use key::{KeySource, Mint, SameSite, SourceAddress};
 pub use rule::{Caller, Match, Override, Rule};
 
 use crate::Error;
+use crate::error::quoted;
 use crate::json::{Object, Read, Value};
 use serde::Serialize;
 
@@ -134,6 +135,10 @@ pub struct Governor {
     #[cfg_attr(feature = "schema", schemars(extend("examples" = [false]), extend("default" = true)))]
     #[serde(skip_serializing_if = "Clone::clone")]
     pub latency: bool,
+    /// Who is kept from a canary that is held back.
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["newUsers"]), extend("default" = "everyone")))]
+    #[serde(skip_serializing_if = "Hold::is_everyone")]
+    pub hold: Hold,
     /// Filled in by the control plane: how many proxies run the filter. At most one good canary in a thousand is ever held back, by any
     /// of them.
     #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
@@ -143,6 +148,26 @@ pub struct Governor {
     #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<Order>,
+}
+
+/// Who is kept from a canary that is held back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Hold {
+    /// All of its users get the stable, but those who are let in again.
+    #[default]
+    Everyone,
+    /// Those who came before keep their version, whatever it does to them; only users who have come since get the stable. It takes a `mint`
+    /// at the end of `key`, or behind the gateway the cookie that the gateway's `mint` makes, which says when a user came. Who is found
+    /// otherwise counts as new.
+    NewUsers,
+}
+
+impl Hold {
+    fn is_everyone(&self) -> bool {
+        *self == Self::Everyone
+    }
 }
 
 /// What the control plane, which sums up what all proxies see, says of a canary.
@@ -155,6 +180,9 @@ pub struct Order {
     /// What part of the canary's users may go to it, in ten thousandths; no proxy gives it more, and each may give it less.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 10_000)))]
     pub share: u32,
+    /// Since when it has less than all of them, in seconds since 1970.
+    #[serde(default)]
+    pub since: u32,
     /// Grows when proxies are to forget what they know of the canary, and that they held it back.
     #[serde(default)]
     pub round: u32,
@@ -162,7 +190,7 @@ pub struct Order {
 
 impl Default for Governor {
     fn default() -> Self {
-        Self { latency: true, proxies: None, orders: Vec::new() }
+        Self { latency: true, hold: Hold::default(), proxies: None, orders: Vec::new() }
     }
 }
 
@@ -171,6 +199,7 @@ impl Read for Governor {
         let mut read = Self::default();
         Object::of(value)?
             .or("latency", &mut read.latency)
+            .or("hold", &mut read.hold)
             .optional("proxies", &mut read.proxies)
             .filled_in()
             .or("orders", &mut read.orders)
@@ -180,10 +209,25 @@ impl Read for Governor {
     }
 }
 
+impl Read for Hold {
+    fn read(value: Value) -> Result<Self, Error> {
+        match String::read(value)?.as_str() {
+            "everyone" => Ok(Self::Everyone),
+            "newUsers" => Ok(Self::NewUsers),
+            name => Err(Error::new("", format!("expected everyone or newUsers, found {}", quoted(name)))),
+        }
+    }
+}
+
 impl Read for Order {
     fn read(value: Value) -> Result<Self, Error> {
         let mut read = Self::default();
-        Object::of(value)?.required("canary", &mut read.canary).required("share", &mut read.share).or("round", &mut read.round).end()?;
+        Object::of(value)?
+            .required("canary", &mut read.canary)
+            .required("share", &mut read.share)
+            .or("since", &mut read.since)
+            .or("round", &mut read.round)
+            .end()?;
         Ok(read)
     }
 }

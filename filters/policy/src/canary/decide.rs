@@ -54,6 +54,8 @@ pub enum Decision<'p> {
         bucket: u16,
         /// Where the user was found.
         by: By<'p>,
+        /// When it came, in seconds since 1970, if that matters and a cookie of ours says it.
+        since: Option<u32>,
     },
     /// No source names a user: Envoy draws by the route's weights.
     NoKey,
@@ -61,7 +63,7 @@ pub enum Decision<'p> {
 
 impl Policy {
     /// Decides a request, which `read` knows, for the canary of its destination if there is one. `random` gives numbers that nobody can
-    /// guess; it is asked for one where a user is made.
+    /// guess, but for their highest 32 bits: the time in seconds since 1970. It is asked for one where a user is made.
     ///
     /// Who is denied comes first, then overrides, those of the canary before the passport's, then who is not allowed, then the user's
     /// bucket; all in the order written.
@@ -111,7 +113,7 @@ impl Compiled {
         if self.allow.as_ref().is_some_and(|groups| !groups.iter().any(|group| group.has(request, digest, self.seed))) {
             return Decision::Stable;
         }
-        user.map_or(Decision::NoKey, |User { digest, by }| Decision::Bucket { bucket: bucket(digest, self.seed), by })
+        user.map_or(Decision::NoKey, |User { digest, by, since }| Decision::Bucket { bucket: bucket(digest, self.seed), by, since })
     }
 }
 
@@ -121,7 +123,7 @@ impl fmt::Display for Decision<'_> {
             Self::Override { subset, by } => write!(f, "subset {subset} by override of {by}"),
             Self::Forced(subset) => write!(f, "subset {subset} by passport"),
             Self::Stable => f.write_str("the stable: denied or not allowed"),
-            Self::Bucket { bucket, by } => write!(f, "bucket {bucket} by {by}"),
+            Self::Bucket { bucket, by, .. } => write!(f, "bucket {bucket} by {by}"),
             Self::NoKey => f.write_str("no key: Envoy draws"),
         }
     }

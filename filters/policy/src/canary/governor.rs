@@ -153,19 +153,23 @@ impl Governor {
         self.play(state, &counts, block, now_ms);
     }
 
-    /// Does what the control plane says. What was compared under another share is a block of its own.
+    /// Does what the control plane says. What was compared under another share is a block of its own; what was said in an earlier round
+    /// holds no more.
     pub fn obey(&self, state: &mut State, order: Order, now_ms: u64, closed: &mut Vec<Block>) {
         if order.round > state.order.round {
             *state = state.anew();
-            state.order = order;
-        } else if order.share != state.order.share {
-            state.order.share = order.share;
-            let next = if order.share < EVERYONE { Block::OF_TRICKLE } else { Block::FIRST };
-            if state.block.answers() > 0 {
-                self.close(state, next, now_ms, closed);
-            } else {
-                state.block = Block { totals: state.block.totals, ..next };
-            }
+        } else if order.round < state.order.round {
+            return;
+        }
+        let before = std::mem::replace(&mut state.order, order);
+        if order.share == before.share {
+            return;
+        }
+        let next = if order.share < EVERYONE { Block::OF_TRICKLE } else { Block::FIRST };
+        if state.block.answers() > 0 {
+            self.close(state, next, now_ms, closed);
+        } else {
+            state.block = Block { totals: state.block.totals, ..next };
         }
     }
 
@@ -228,10 +232,11 @@ impl Governor {
         if state.evidence.whole() < self.threshold(state) {
             return;
         }
-        if let Phase::Open { since_ms } = state.phase
-            && now_ms.saturating_sub(since_ms) >= FORGET_MS
-        {
-            state.strikes = 0;
+        if let Phase::Open { since_ms } = state.phase {
+            state.closed_ms = now_ms;
+            if now_ms.saturating_sub(since_ms) >= FORGET_MS {
+                state.strikes = 0;
+            }
         }
         let backoff = (FIRST_BACKOFF_MS << state.strikes.min(16)).min(MAX_BACKOFF_MS);
         state.phase = Phase::Held { until_ms: now_ms.saturating_add(backoff) };

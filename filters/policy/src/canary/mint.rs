@@ -38,12 +38,19 @@ impl Mint {
         Ok(Self { name: mint.name.as_str().into(), attributes: attributes.into() })
     }
 
-    /// The user of a random number, and the value of `set-cookie` by which the user is found again.
+    /// The user of a random number that begins with the time, and the value of `set-cookie` by which the user is found again.
     pub(super) fn mint(&self, random: u128) -> (String, String) {
         let user = format!("{random:032x}");
         let cookie = format!("{}={user}{}", self.name, self.attributes);
         (user, cookie)
     }
+}
+
+/// When a user was made, in seconds since 1970; `None` if it is none that [`Mint::mint`] made.
+pub(super) fn made_at(user: &[u8]) -> Option<u32> {
+    let (time, rest) = user.split_at_checked(8)?;
+    let is_ours = rest.len() == 24 && user.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    u32::from_str_radix(std::str::from_utf8(time).ok()?, 16).ok().filter(|_| is_ours)
 }
 
 /// More than none, as Istio writes durations but without fractions; `None` if it is none or too long for a browser.
@@ -61,7 +68,16 @@ fn seconds(duration: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use super::{made_at, seconds};
+
+    #[test]
+    fn a_user_says_when_it_was_made() {
+        assert_eq!(made_at(format!("{:032x}", (7 << 96) | 5_u128).as_bytes()), Some(7));
+        let others = ["", "ann", "0000000g000000000000000000000000", "+0000007000000000000000000000000", "00000007", "é"];
+        for other in others.into_iter().chain([format!("{:033x}", 7).as_str(), &format!("{:032X}", 15)]) {
+            assert_eq!(made_at(other.as_bytes()), None, "{other}");
+        }
+    }
 
     #[test]
     fn reads_durations_of_whole_seconds() {

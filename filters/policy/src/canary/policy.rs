@@ -1,7 +1,7 @@
 //! Compiles a canary configuration into what a decision reads.
 
 use super::border::Border;
-use super::config::{self, Caller, Canary, Config, KeySource, Rule};
+use super::config::{self, Caller, Canary, Config, Hold, KeySource, Rule};
 use super::governor::{EVERYONE, Governor, Order, Subset, Tolerance};
 use super::group::{Group, Tester};
 use super::mint::Mint;
@@ -43,6 +43,8 @@ pub struct Governed {
     pub place: usize,
     /// What the service is called in what the workers of an Envoy share.
     pub name: Box<str>,
+    /// Whether who came before a canary was held back keeps it.
+    pub spares_old_users: bool,
     stable: Box<str>,
     orders: Box<[(Box<str>, Order)]>,
 }
@@ -128,10 +130,11 @@ fn compile(canary: &Canary, caller: Option<&Caller>) -> Result<Compiled, Error> 
         Some(rules) => groups(rules, caller).map(Some).map_err(|error| error.inside(field)),
         None => Ok(None),
     };
+    let dated = canary.governor.as_ref().is_some_and(|governor| governor.hold == Hold::NewUsers);
     let salt = canary.train.as_ref().or(canary.hosts.first()).map_or("", String::as_str);
     Ok(Compiled {
         seed: xxh3_64(salt.as_bytes()),
-        users: Users::compile(&canary.key)?,
+        users: Users { dated, ..Users::compile(&canary.key)? },
         deny: groups("deny", &canary.deny)?.unwrap_or_default(),
         overrides: check::each(&canary.overrides, Tester::compile).map_err(|error| error.inside("override"))?,
         allow: groups("allow", &canary.allow)?,
@@ -160,8 +163,16 @@ impl config::Governor {
 /// Nothing can be compared where the stable is not known.
 fn governed(canary: &Canary, config: &config::Governor) -> Result<Option<Governed>, Error> {
     let proxies = config.proxies.unwrap_or(1).clamp(1, 1 << 20).next_power_of_two();
+    // Behind a gateway the control plane has the mint's cookie stand there as any other.
+    let says_when = matches!(canary.key.last(), Some(KeySource::Mint(_) | KeySource::Cookie(_)));
+    if config.hold == Hold::NewUsers && !says_when {
+        return Err(Error::new(
+            "hold",
+            "expected `mint`, or the cookie that a gateway's `mint` makes, at the end of `key`: only that says who is new",
+        ));
+    }
     let order = |order: &config::Order| match u16::try_from(order.share) {
-        Ok(share @ ..=EVERYONE) => Ok((order.canary.as_str().into(), Order { share, round: order.round })),
+        Ok(share @ ..=EVERYONE) => Ok((order.canary.as_str().into(), Order { share, round: order.round, since: order.since })),
         _ => Err(Error::new("share", format!("expected at most {EVERYONE}, found {}", order.share))),
     };
     let orders = check::each(&config.orders, order).map_err(|error| error.inside("orders"))?;
@@ -170,6 +181,7 @@ fn governed(canary: &Canary, config: &config::Governor) -> Result<Option<Governe
         place: 0,
         governor: Governor::new(FALSE_ALARM / f64::from(proxies), config.tolerance()),
         name: name.as_str().into(),
+        spares_old_users: config.hold == Hold::NewUsers,
         stable: stable.as_str().into(),
         orders,
     }))
@@ -191,6 +203,6 @@ impl Users {
             Some([KeySource::Mint(mint)]) => Some(Mint::new(mint).map_err(at_mint)?),
             Some(_) => return Err(at_mint(Error::new("", "expected as the last: whoever comes to it has a user then"))),
         };
-        Ok(Self { keys: check::each(keys, Source::of_key).map_err(|error| error.inside("key"))?, mint })
+        Ok(Self { keys: check::each(keys, Source::of_key).map_err(|error| error.inside("key"))?, mint, dated: false })
     }
 }

@@ -1,7 +1,7 @@
 //! Who a request is from, and which bucket a user has.
 
 use super::decide::BUCKETS;
-use super::mint::Mint;
+use super::mint::{Mint, made_at};
 use super::request::{Input, Request};
 use super::source::Source;
 use std::fmt;
@@ -15,6 +15,8 @@ const DIGEST: u64 = 0x5765_6972_2075_7365;
 pub(super) struct Users {
     pub keys: Box<[Source]>,
     pub mint: Option<Mint>,
+    /// Whether the last key is the mint's cookie, and asked when a user came.
+    pub dated: bool,
 }
 
 /// A user by the digest of the name.
@@ -22,6 +24,8 @@ pub(super) struct Users {
 pub(super) struct User<'p> {
     pub digest: u64,
     pub by: By<'p>,
+    /// When it came, in seconds since 1970, if that is asked and a cookie of ours says it.
+    pub since: Option<u32>,
 }
 
 /// Where a user was found.
@@ -45,15 +49,17 @@ impl Users {
         mut random: impl FnMut() -> Option<u128>,
         cookie: &mut Option<String>,
     ) -> Option<User<'p>> {
-        for source in &self.keys {
-            let user = request.with(source, |user| (!user.is_empty()).then(|| digest(user)));
-            if let Some(Some(digest)) = user {
-                return Some(User { digest, by: By::Source(source) });
+        for (place, source) in self.keys.iter().enumerate() {
+            let is_ours = self.dated && place + 1 == self.keys.len();
+            let user = request.with(source, |user| (!user.is_empty()).then(|| (digest(user), if is_ours { made_at(user) } else { None })));
+            if let Some(Some((digest, since))) = user {
+                return Some(User { digest, by: By::Source(source), since });
             }
         }
         let (user, set_cookie) = self.mint.as_ref()?.mint(random()?);
         *cookie = Some(set_cookie);
-        Some(User { digest: digest(user.as_bytes()), by: By::Minted })
+        let since = if self.dated { made_at(user.as_bytes()) } else { None };
+        Some(User { digest: digest(user.as_bytes()), by: By::Minted, since })
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Order {
     pub share: u16,
     /// Grows when proxies are to forget what they know of it.
     pub round: u32,
+    /// Since when it is not all of them, in seconds since 1970.
+    pub since: u32,
     /// Why it is so, for people.
     pub why: String,
 }

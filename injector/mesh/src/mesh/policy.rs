@@ -207,8 +207,12 @@ fn proxies(mesh: &Mesh, plugin: &Plugin) -> u32 {
 /// What holds for the canaries of a service: of those for which nothing but the usual does, nothing.
 fn orders(mesh: &Mesh, hosts: &[String]) -> Vec<canary::Order> {
     let concerned = mesh.orders.iter().filter(|(name, _)| hosts.first() == Some(&name.service));
-    let order =
-        |(name, order): (&Name, &Order)| canary::Order { canary: name.canary.clone(), share: order.share.into(), round: order.round };
+    let order = |(name, order): (&Name, &Order)| canary::Order {
+        canary: name.canary.clone(),
+        share: order.share.into(),
+        since: order.since,
+        round: order.round,
+    };
     concerned.map(order).collect()
 }
 

@@ -13,7 +13,7 @@ const VERSION: u8 = 2;
 
 impl State {
     /// How many bytes a state takes.
-    pub const LEN: usize = 1 + 15 + 6 + 88 + Block::LEN + 128 + 6 + 48;
+    pub const LEN: usize = 1 + 15 + 6 + 8 + 88 + Block::LEN + 128 + 10 + 48;
 
     /// For the shared data.
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
@@ -36,12 +36,14 @@ impl State {
         }]);
         to.int(self.holds);
         to.put(&[self.strikes]);
+        to.long(self.closed_ms);
         to.capital(&self.evidence.failures);
         to.capital(&self.evidence.latency);
         to.block(&self.block);
         self.failed.0.iter().for_each(|word| to.long(*word));
         to.shorts(&[self.order.share]);
         to.int(self.order.round);
+        to.int(self.order.since);
         to.totals(&[self.canary, self.stable]);
         bytes
     }
@@ -160,10 +162,11 @@ impl Reader<'_> {
             },
             holds: self.u32()?,
             strikes: self.u8()?,
+            closed_ms: self.u64()?,
             evidence: Evidence { failures: self.capital()?, latency: self.capital()? },
             block: self.block()?,
             failed: self.failed()?,
-            order: Order { share: self.u16().filter(|share| *share <= EVERYONE)?, round: self.u32()? },
+            order: Order { share: self.u16().filter(|share| *share <= EVERYONE)?, round: self.u32()?, since: self.u32()? },
             canary: self.total()?,
             stable: self.total()?,
         })

@@ -14,6 +14,8 @@ pub struct State {
     pub(super) holds: u32,
     /// Holds without a long good time since: the backoff doubles with each.
     pub(super) strikes: u8,
+    /// Since when it is not open, or was not last.
+    pub(super) closed_ms: u64,
     pub(super) evidence: Evidence,
     pub(super) block: Block,
     pub(super) failed: Failed,
@@ -29,11 +31,13 @@ pub struct Order {
     pub share: u16,
     /// Grows when all that was known is to be forgotten.
     pub round: u32,
+    /// Since when it is not all of them, in seconds since 1970.
+    pub since: u32,
 }
 
 impl Default for Order {
     fn default() -> Self {
-        Self { share: EVERYONE, round: 0 }
+        Self { share: EVERYONE, round: 0, since: 0 }
     }
 }
 
@@ -112,6 +116,7 @@ impl Default for State {
             reason: None,
             holds: 0,
             strikes: 0,
+            closed_ms: 0,
             evidence: Evidence::new(),
             block: Block::FIRST,
             failed: Failed::default(),
@@ -147,6 +152,11 @@ impl State {
     pub fn anew(&self) -> Self {
         let block = Block { totals: self.block.totals, ..Block::FIRST };
         Self { holds: self.holds, order: self.order, block, canary: self.canary, stable: self.stable, ..Self::default() }
+    }
+
+    /// Since when it is not open, in seconds of the clock; if it is, when it last began not to be.
+    pub fn closed_since(&self) -> u32 {
+        u32::try_from(self.closed_ms / 1_000).unwrap_or(u32::MAX)
     }
 
     /// For what the canary was held last, if ever.
