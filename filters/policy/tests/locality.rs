@@ -210,7 +210,9 @@ fn some_requests_are_looked_at_while_all_is_well_and_all_after_a_failure() {
     looked(&mut proxy, 40);
     assert_eq!(looked(&mut proxy, 40), 40, "of few all");
     looked(&mut proxy, 800);
-    assert_eq!((looked(&mut proxy, 800), proxy.observed.is_calm()), (100, true), "of many one in eight");
+    assert_eq!((looked(&mut proxy, 800), proxy.observed.is_calm()), (32, true), "of many so many");
+    assert_eq!((looked(&mut proxy, 64_000), looked(&mut proxy, 64_000)), (64_000 / 25, 2_000), "and one in so many");
+    assert_eq!([0, 0, 800].map(|count| looked(&mut proxy, count)), [0, 0, 100], "a pause is no reason to look at all that come after it");
     proxy.request(Outcome::Failed);
     proxy.now += 1_999;
     assert_eq!((looked(&mut proxy, 800), proxy.observed.is_calm()), (800, false));
@@ -220,17 +222,24 @@ fn some_requests_are_looked_at_while_all_is_well_and_all_after_a_failure() {
 }
 
 #[test]
-fn a_surge_of_requests_is_looked_into() {
-    let mut proxy = Proxy::new();
+fn a_surge_of_requests_is_looked_into_where_it_may_spill() {
+    let surges = |proxy: &mut Proxy, count: u32| {
+        (0..count).for_each(|_| {
+            proxy.observed.begins(|| proxy.now);
+        });
+        let surges = !proxy.observed.is_calm();
+        (0..count).for_each(|_| proxy.observed.ends());
+        surges
+    };
+    assert!(!surges(&mut Proxy::calling("spills"), 100), "at first nobody knows what is usual");
+    let mut proxy = Proxy::calling("spills");
     for _ in 0..2_000 {
         proxy.observed.begins(|| proxy.now);
         proxy.observed.ends();
     }
     assert!(proxy.observed.is_calm());
-    for _ in 0..20 {
-        proxy.observed.begins(|| proxy.now);
-    }
-    assert!(!proxy.observed.is_calm());
+    assert!(surges(&mut proxy, 20));
+    assert!(!surges(&mut Proxy::new(), 2_000), "where nothing spills it matters to nobody");
 }
 
 #[test]

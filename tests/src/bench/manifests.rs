@@ -115,7 +115,7 @@ fn destination_rule() -> Value {
 
 fn plugin(gateway: &str, which: Plugin, modules: &Path) -> Value {
     let tester = json!({"header": {"name": "x-tester", "exact": "yes"}, "subset": "v2"});
-    let services = |served_by: bool| json!({"version": 1, "services": [{"hosts": [SERVICE], "servedBy": served_by}]});
+    let services = |served_by: bool| json!({"version": 1, "services": [{"hosts": [SERVICE], "servedBy": served_by, "spill": {}}]});
     let (name, config) = match which {
         Plugin::Noop => ("noop", json!({})),
         Plugin::Canary => {

@@ -46,7 +46,7 @@ pub struct Ended {
 /// While all is well so many requests are looked at between two ticks, since reading what became of them costs more than all else here,
 /// but at least one in so many. A failure that is missed was hidden by a retry, and the next ones are not missed.
 const LOOKS: u32 = 32;
-const LOOK_AT_ONE_IN: u32 = 8;
+const LOOK_AT_ONE_IN: u32 = 32;
 /// More requests under way than so many, and so many times as many as usual, are looked into for so long.
 const SURGE: f32 = 6.0;
 const SURGES: f32 = 3.0;
@@ -60,9 +60,12 @@ pub struct Observed {
     pub(super) services: Box<[Service]>,
     /// Until when each request is looked at; 0 while all is well.
     alert_until: u64,
-    /// All requests under way, and how many there usually are.
+    /// Whether any service spills, so that a surge matters.
+    spills: bool,
+    /// All requests under way, how many there usually are, and by how many requests that is known.
     under_way: u32,
     usually: f32,
+    known_by: f32,
     /// The requests since the last tick; of so many one is looked at.
     begun: u32,
     stride: u32,
@@ -72,7 +75,8 @@ impl Observed {
     /// Nothing seen yet.
     pub fn new(policy: &Policy) -> Self {
         let services = policy.services().iter().map(|service| Service::new(service.zones.len())).collect();
-        Self { services, alert_until: 0, under_way: 0, usually: 0.0, begun: 0, stride: 1 }
+        let spills = policy.services().iter().any(|service| service.spill.is_some());
+        Self { services, alert_until: 0, spills, under_way: 0, usually: 0.0, known_by: 0.0, begun: 0, stride: 1 }
     }
 
     /// Whether every choice is [`Choice::Near`], whatever the service: then nothing of the request need be read.
@@ -84,8 +88,9 @@ impl Observed {
     /// more of them than usual.
     pub fn begins(&mut self, clock: impl FnOnce() -> u64) -> u32 {
         self.under_way += 1;
-        self.usually += (self.under_way as f32 - self.usually) / USUAL;
-        if self.under_way as f32 > SURGE + SURGES * self.usually {
+        self.known_by = (self.known_by + 1.0).min(USUAL);
+        self.usually += (self.under_way as f32 - self.usually) / self.known_by;
+        if self.spills && self.under_way as f32 > SURGE + SURGES * self.usually {
             let now = clock();
             self.alert(now + SURGE_MS, now);
         }
@@ -104,7 +109,8 @@ impl Observed {
 
     /// Some time has passed: half a second or so.
     pub fn tick(&mut self, now: u64) {
-        self.stride = (self.begun / LOOKS).clamp(1, LOOK_AT_ONE_IN);
+        // After a pause not all of the next burst are looked at.
+        self.stride = (self.begun / LOOKS).max(self.stride / 2).clamp(1, LOOK_AT_ONE_IN);
         self.begun = 0;
         let alert_until = self.services.iter().map(Service::alert_until).max().unwrap_or(0);
         if self.alert_until <= now || self.alert_until == u64::MAX {
