@@ -4,6 +4,7 @@ mod commands;
 mod faults;
 mod installation;
 mod ipv6;
+mod passport;
 mod rollouts;
 mod told;
 
