@@ -22,6 +22,7 @@ mod programmed;
 mod proxy_config;
 mod proxy_init;
 mod proxy_status;
+mod redact;
 mod redirect;
 mod serve;
 mod telemetry;

@@ -158,6 +158,14 @@ async fn a_user_keeps_the_version_on_every_hop() {
     let made = async || mesh.counted(GATEWAY, "weir_canary_passport_made").ok().filter(|count| *count >= 300);
     wait_for("passports to be counted", SOON, made).await.unwrap();
 
+    // The policy is shown, its keys are not.
+    let shown = mesh.ask(&["proxy-config", "filters", GATEWAY, "-o", "json"]).unwrap();
+    let lists: Vec<&str> = shown.split("secrets").skip(1).filter_map(|rest| rest.split(']').next()).collect();
+    assert!(
+        !lists.is_empty() && lists.iter().all(|list| list.contains("REMOVED") && list.split('"').all(|part| part.len() < 64)),
+        "{shown}"
+    );
+
     leaves_it_behind(&mesh).await;
 }
 

@@ -1,6 +1,6 @@
 //! The archive: a .tar.gz into which only what was redacted gets.
 
-use super::redact;
+use crate::redact;
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -2,7 +2,6 @@
 
 mod archive;
 mod collect;
-mod redact;
 
 use crate::commands::print;
 use crate::install::installed::find;

@@ -12,6 +12,7 @@ mod tests;
 use crate::commands::envoy::{DUMP, Envoy};
 use crate::commands::output::{self, Output};
 use crate::commands::target::{Target, WHICH_MESH};
+use crate::redact;
 use crate::up::protocol::PodName;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -142,9 +143,9 @@ impl Asked {
         serde_json::from_slice(&envoy.get(path).await?).context("what Envoy answered")
     }
 
-    /// All of its configuration; what it rejected is said.
+    /// All of its configuration but the keys in it; what it rejected is said.
     async fn dump(&self) -> Result<Value> {
-        let dump = self.ask(DUMP).await?;
+        let dump = redact::object(self.ask(DUMP).await?);
         for error in dump::errors(&dump) {
             eprintln!("weir: {error}");
         }
