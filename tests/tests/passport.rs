@@ -196,6 +196,25 @@ spec: {{hosts: [out.localhost], gateways: [hops], http: [{{route: [{{destination
     assert_eq!(arrived["baggage"], baggage, "{arrived}");
     let alone = out(headers(&[("cookie", "user=ann")])).await.unwrap();
     assert!(alone.is_object() && alone["baggage"].is_null(), "{alone}");
+
+    // A gateway too may lead out of the mesh, for a service whose endpoints are no pods: its Envoy takes what that needs.
+    let elsewhere = "apiVersion: v1\nkind: Service\nmetadata: {name: elsewhere, namespace: hops}\nspec: {ports: [{name: http, port: 80}]}
+---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice
+metadata: {name: elsewhere, namespace: hops, labels: {kubernetes.io/service-name: elsewhere}}
+addressType: IPv4\nports: [{name: http, port: 9}]\nendpoints: [{addresses: [198.18.0.1]}]
+---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: elsewhere, namespace: hops}
+spec: {hosts: [elsewhere.localhost], gateways: [hops], http: [{route: [{destination: {host: elsewhere}}]}]}\n";
+    mesh.apply_text(elsewhere).unwrap();
+    wait_for("a gateway that leads out of the mesh", SOON, async || {
+        let config = mesh.admin(GATEWAY, "/config_dump?resource=dynamic_listeners", false).ok()?;
+        config.contains("header_to_metadata").then_some(())
+    })
+    .await
+    .unwrap();
+    let answer = Client::new(Some(mesh.gateway())).get("http://elsewhere.localhost/", HeaderMap::new(), SOON).await.unwrap();
+    assert_eq!(answer.status, 503, "nobody listens there");
+    let status = mesh.ask(&["proxy-status"]).unwrap();
+    assert!(status.contains("istio-ingressgateway-0") && !status.contains(" rejected "), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,6 +94,33 @@ fn a_route_out_of_the_mesh_takes_the_passport_away_also_where_no_plugin_runs() {
     assert_eq!(filters(&without, "0.0.0.0_80").len(), 2);
 }
 
+/// Where somebody else names the endpoints of a service, and they are no pods.
+#[test]
+fn a_route_to_a_service_outside_the_mesh_takes_it_away_too() {
+    let elsewhere = |address: &str| {
+        let service = service("shop/elsewhere", "10.0.0.9", "[{name: http, port: 80}]").replace("selector: {app: elsewhere}, ", "");
+        let slice = format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: e, namespace: shop, labels: {{kubernetes.io/service-name: elsewhere}}}}\naddressType: IPv4\nports: [{{name: http, port: 8080}}]\nendpoints: [{{addresses: [{address}]}}]\n"
+        );
+        let out = virtual_service("shop/out", "hosts: [out.example]\ngateways: [g]\nhttp: [{route: [{destination: {host: elsewhere}}]}]");
+        mesh(&[service, slice, out, plugin("c", &format!("{PASSPORT}, canaries: []"))])
+    };
+    let leaves = |routes: Vec<envoy_types::pb::envoy::config::route::v3::Route>| {
+        assert!(!routes.is_empty());
+        routes.iter().all(|route| route.request_headers_to_remove == ["baggage"])
+    };
+    let (outside, inside) = (elsewhere("192.0.2.1"), elsewhere("10.1.0.1"));
+    let host = "elsewhere.shop.svc.cluster.local:80";
+    assert!(leaves(sidecar(&outside, "shop/caller").routes("80", host)));
+    assert!(!leaves(sidecar(&inside, "shop/caller").routes("80", host)));
+    assert!(!leaves(sidecar(&outside, "shop/caller").routes("80", "b.shop.svc.cluster.local:80")));
+    let last = |mesh: &Mesh| filters(&router(mesh, "shop/gw"), "0.0.0.0_80").iter().rev().nth(1).unwrap().clone();
+    assert!(leaves(router(&outside, "shop/gw").routes("http.80", "out.example:80")));
+    assert_eq!(last(&outside), "envoy.filters.http.header_to_metadata");
+    assert!(!leaves(router(&inside, "shop/gw").routes("http.80", "out.example:80")));
+    assert_eq!(last(&inside), "envoy.filters.http.fault");
+}
+
 #[test]
 fn who_may_not_get_a_canary_has_a_route_to_the_stable() {
     for (policy, stable) in

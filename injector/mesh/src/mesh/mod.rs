@@ -182,6 +182,11 @@ impl Mesh {
         self.plugins.iter().any(|plugin| plugin.passport().is_some())
     }
 
+    /// Whether requests leave the mesh for a service that it knows.
+    pub fn leads_outside(&self) -> bool {
+        self.services.values().any(|service| service.is_outside && service.ports.iter().any(|port| port.protocol.may_be_http()))
+    }
+
     /// The workload of a pod.
     pub fn workload(&self, namespace: &str, pod: &str) -> Option<&Workload> {
         let key = |workload: &Workload| (namespace, pod).cmp(&(&workload.namespace, &workload.name)).reverse();

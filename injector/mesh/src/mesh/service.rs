@@ -4,7 +4,7 @@ use super::workload::{self, Family, Workload};
 use crate::object::{Kind, Objects};
 use k8s_openapi::api::core::v1::{Service as K8sService, ServicePort as K8sPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 /// A service of the mesh.
@@ -28,6 +28,8 @@ pub struct Service {
     pub ports: Vec<Port>,
     /// The endpoints of a service without a selector: what its EndpointSlices say.
     pub others: Vec<Workload>,
+    /// Whether requests to it leave the mesh: it selects no pods, and no endpoint that somebody else named is one.
+    pub is_outside: bool,
     /// The pods that it selects, ready or not, by their place in [`super::Mesh::workloads`].
     pub(super) pods: Vec<usize>,
 }
@@ -122,6 +124,10 @@ pub(super) fn select(services: &mut BTreeMap<String, Service>, workloads: &[Work
         let is_selected = |index: &usize| workloads.get(*index).is_some_and(|pod| service.selects(&pod.namespace, &pod.labels));
         service.pods = candidates.filter(is_selected).collect();
     }
+    let pods: HashSet<IpAddr> = workloads.iter().map(|pod| pod.address).collect();
+    for service in services.values_mut().filter(|service| service.selector.is_empty()) {
+        service.is_outside = !service.others.iter().any(|other| pods.contains(&other.address));
+    }
 }
 
 pub(super) fn build(objects: &Objects, domain: &str) -> BTreeMap<String, Service> {
@@ -189,6 +195,7 @@ fn of_kubernetes(service: &K8sService, name: &str, namespace: &str, domain: &str
         selector: spec.selector.unwrap_or_default(),
         ports: spec.ports.unwrap_or_default().iter().filter_map(port).collect(),
         others: Vec::new(),
+        is_outside: false,
         pods: Vec::new(),
     }
 }

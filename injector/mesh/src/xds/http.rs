@@ -50,7 +50,7 @@ pub(crate) fn outbound(view: &View, stat_prefix: &str, route_config: &str, gatew
     filters.extend(locality.iter().map(ours));
     if view.policies.has_any_locality() {
         filters.push(native("header_to_metadata", any(zone_to_metadata())));
-    } else if !gateway && view.mesh.has_passports() {
+    } else if view.mesh.has_passports() && (!gateway || view.mesh.leads_outside()) {
         filters.push(native("header_to_metadata", any(HeaderToMetadata::default())));
     }
     filters.push(native("router", any(Router::default())));
@@ -149,7 +149,8 @@ fn native(name: &str, config: Option<envoy_types::pb::google::protobuf::Any>) ->
     HttpFilter { name: format!("envoy.filters.http.{name}"), config_type: config.map(ConfigType::TypedConfig), ..Default::default() }
 }
 
-fn zone_to_metadata() -> HeaderToMetadata {
+/// The zone that the locality filter names, as the subset balancer wants it.
+pub(super) fn zone_to_metadata() -> HeaderToMetadata {
     let present =
         KeyValuePair { metadata_namespace: "envoy.lb".into(), key: "zone".into(), r#type: ValueType::String.into(), ..Default::default() };
     let rule = Rule { header: ZONE_HEADER.into(), on_header_present: Some(present), remove: true, ..Default::default() };

@@ -1,5 +1,6 @@
 //! Where a request leaves the mesh, its passport stays behind: by Envoy's own means, so also where no filter of ours runs.
 
+use super::http::zone_to_metadata;
 use super::{View, any};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
@@ -30,7 +31,9 @@ pub(crate) fn leave_behind(view: &View, route: &mut Route) {
         ..Default::default()
     };
     let rule = Rule { header: BAGGAGE.into(), on_header_present: Some(others), ..Default::default() };
-    let config = Config { request_rules: vec![rule], ..Default::default() };
+    // What the route says stands in for what holds elsewhere.
+    let zone = view.policies.has_any_locality().then(|| zone_to_metadata().request_rules).unwrap_or_default();
+    let config = Config { request_rules: [vec![rule], zone].concat(), ..Default::default() };
     route.typed_per_filter_config.extend(any(config).map(|config| ("envoy.filters.http.header_to_metadata".into(), config)));
     route.request_headers_to_remove.push(BAGGAGE.into());
     // Without a value Envoy adds no header.

@@ -10,7 +10,7 @@ mod headers;
 mod weights;
 
 use super::lookup::Target;
-use super::{View, any, made_from, matching, retry};
+use super::{View, any, made_from, matching, passport, retry};
 use crate::mesh::policy::{Policies, name_of};
 use crate::mesh::virtual_service::{MESH, VirtualService};
 use crate::object::virtual_service::{Destination, HttpMatch, HttpRoute, RouteDestination};
@@ -166,6 +166,10 @@ fn routes(view: &View, http: &HttpRoute, template: &Route, way: &Way, port: u16)
         && let Some(operations) = &only.headers
     {
         headers::extend(&mut base, operations);
+    }
+    // Where some of a route's requests leave the mesh, the rest is known by its key again: none may take its passport along.
+    if targets.iter().any(|target| target.service.is_outside) {
+        passport::leave_behind(view, &mut base);
     }
     let clusters = weights::clusters(view, way.choices, way.without, port);
     let action = action::build(view, http, way.choices, clusters, &targets, port);
