@@ -26,11 +26,13 @@ test: build wasm-test cluster-needs
 	@$(MAKE) --no-print-directory policy-test
 	cargo test -p weir-tests -- --test-threads=1
 
-# What the filters decide, as Wasm: with WASI, so that the same tests run.
+# What the filters decide, as Wasm: with WASI, so that the same tests run. And how much memory the modules take.
 policy-test: export CARGO_TARGET_WASM32_WASIP1_RUNNER = node --no-warnings $(CURDIR)/filters/policy/tests/wasi.mjs
-policy-test:
+policy-test: wasm
 	@command -v node >/dev/null || { test -z "$$CI" && echo "SKIPPED: weir-policy's tests as Wasm: there is no node" >&2; }
-	@! command -v node >/dev/null || { $(call add-target,wasm32-wasip1) && cargo test -p weir-policy --features schema --target wasm32-wasip1; }
+	@! command -v node >/dev/null || { $(call add-target,wasm32-wasip1) && cargo test -p weir-policy --features schema --target wasm32-wasip1 && \
+		node filters/policy/tests/memory.mjs canary target/modules/weir-canary.wasm && \
+		node filters/policy/tests/memory.mjs locality target/modules/weir-locality.wasm; }
 
 # What it comes across is kept in corpus/, an input that breaks something in artifacts/.
 fuzz:

@@ -9,13 +9,14 @@ mod text;
 pub use decimal::Decimal;
 
 use crate::Error;
+use std::borrow::Cow;
 use text::Text;
 
 /// The only version of the configurations so far.
 const VERSION: u32 = 1;
 
-/// A JSON value.
-pub(crate) enum Value {
+/// A JSON value. Of a large document there is little else in a filter's memory, so texts stay where they stand.
+pub(crate) enum Value<'j> {
     Null,
     Bool(bool),
     Unsigned(u64),
@@ -23,9 +24,9 @@ pub(crate) enum Value {
     Decimal(Decimal),
     /// Negative, with an exponent, or too large: no configuration has such a number.
     OtherNumber,
-    String(String),
-    Array(Vec<Value>),
-    Object(Vec<(String, Value)>),
+    String(Cow<'j, str>),
+    Array(Vec<Value<'j>>),
+    Object(Vec<(Cow<'j, str>, Value<'j>)>),
 }
 
 /// What can be read from a value. Errors have the path within it.
@@ -34,8 +35,8 @@ pub(crate) trait Read: Sized {
 }
 
 /// The members of an object, to be taken one by one, and then none may be left. The first error counts.
-pub(crate) struct Object {
-    members: Vec<(String, Value)>,
+pub(crate) struct Object<'j> {
+    members: Vec<(Cow<'j, str>, Value<'j>)>,
     known: Vec<&'static str>,
     error: Option<Error>,
 }
@@ -54,7 +55,7 @@ pub(crate) fn not_filled_in(name: &str, is_there: bool) -> Result<(), Error> {
     if is_there { Err(Error::new(name, "expected nothing, since the control plane fills it in: leave it out")) } else { Ok(()) }
 }
 
-impl Value {
+impl Value<'_> {
     /// What stands there instead of what was expected, and what to write.
     fn mismatch(&self, expected: &str) -> Error {
         let found = match self {
@@ -76,9 +77,9 @@ impl Value {
     }
 }
 
-impl Object {
+impl<'j> Object<'j> {
     /// Takes a value for an object.
-    pub fn of(value: Value) -> Result<Self, Error> {
+    pub fn of(value: Value<'j>) -> Result<Self, Error> {
         let Value::Object(members) = value else { return Err(value.mismatch("an object")) };
         Ok(Self { members, known: Vec::new(), error: None })
     }
@@ -118,12 +119,12 @@ impl Object {
     /// Nothing is left. A name that is not known is told before all else: it may be a misspelt one of those that are missing.
     pub fn end(&mut self) -> Result<(), Error> {
         if let Some((name, _)) = self.members.first() {
-            return Err(Error::new(name, unknown("field", name, &self.known)));
+            return Err(Error::new(name.as_ref(), unknown("field", name, &self.known)));
         }
         self.error.take().map_or(Ok(()), Err)
     }
 
-    fn take(&mut self, name: &'static str) -> Option<Value> {
+    fn take(&mut self, name: &'static str) -> Option<Value<'j>> {
         self.known.push(name);
         let place = self.members.iter().position(|(known, _)| known == name)?;
         let value = self.members.swap_remove(place).1;
@@ -151,11 +152,11 @@ impl Object {
 }
 
 /// One of several kinds, an object with one member that names it: the place of the name, and what `read` makes of the value.
-pub(crate) fn variant<T>(value: Value, names: &[&str], read: impl FnOnce(&str, Value) -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn variant<'j, T>(value: Value<'j>, names: &[&str], read: impl FnOnce(&str, Value<'j>) -> Result<T, Error>) -> Result<T, Error> {
     let expected = || format!("expected an object with one of {}", names.join(", "));
     let Value::Object(members) = value else { return Err(Error::new("", expected())) };
-    match <[(String, Value); 1]>::try_from(members) {
-        Ok([(name, _)]) if !names.contains(&name.as_str()) => Err(Error::new(&name, unknown("variant", &name, names))),
+    match <[(Cow<str>, Value); 1]>::try_from(members) {
+        Ok([(name, _)]) if !names.contains(&name.as_ref()) => Err(Error::new(name.as_ref(), unknown("variant", &name, names))),
         Ok([(name, value)]) => read(&name, value).map_err(|error| error.inside(&name)),
         Err(members) => {
             let found: Vec<_> = members.iter().map(|(name, _)| format!("`{name}`")).collect();
@@ -193,7 +194,7 @@ fn difference(one: &str, other: &str) -> usize {
 
 impl Read for String {
     fn read(value: Value) -> Result<Self, Error> {
-        if let Value::String(text) = value { Ok(text) } else { Err(value.mismatch("a string")) }
+        if let Value::String(text) = value { Ok(text.into_owned()) } else { Err(value.mismatch("a string")) }
     }
 }
 

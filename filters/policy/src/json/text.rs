@@ -2,6 +2,7 @@
 
 use super::{Decimal, Value};
 use crate::Error;
+use std::borrow::Cow;
 
 /// How deep arrays and objects may lie in each other: far deeper than those of any configuration.
 const MOST_LEVELS: usize = 32;
@@ -21,12 +22,12 @@ impl<'j> Text<'j> {
     }
 
     /// The one value that the text is.
-    pub(super) fn document(mut self) -> Result<Value, Error> {
+    pub(super) fn document(mut self) -> Result<Value<'j>, Error> {
         let value = self.value(0)?;
         if self.peek().is_none() { Ok(value) } else { Err(self.expected("the end of the document")) }
     }
 
-    fn value(&mut self, level: usize) -> Result<Value, Error> {
+    fn value(&mut self, level: usize) -> Result<Value<'j>, Error> {
         match self.peek() {
             Some(b'[' | b'{') if level == MOST_LEVELS => Err(self.expected(&format!("at most {MOST_LEVELS} levels"))),
             Some(b'"') => self.string().map(Value::String),
@@ -41,12 +42,15 @@ impl<'j> Text<'j> {
         }
     }
 
-    fn array(&mut self, level: usize) -> Result<Value, Error> {
+    fn array(&mut self, level: usize) -> Result<Value<'j>, Error> {
         self.at += 1;
         let mut elements = Vec::new();
         loop {
             match self.peek() {
-                Some(b']') => return Ok(self.taken(Value::Array(elements))),
+                Some(b']') => {
+                    elements.shrink_to_fit();
+                    return Ok(self.taken(Value::Array(elements)));
+                }
                 Some(b',') if !elements.is_empty() => self.at += 1,
                 Some(_) if elements.is_empty() => {}
                 _ => return Err(self.expected("`,` or `]`")),
@@ -55,12 +59,15 @@ impl<'j> Text<'j> {
         }
     }
 
-    fn object(&mut self, level: usize) -> Result<Value, Error> {
+    fn object(&mut self, level: usize) -> Result<Value<'j>, Error> {
         self.at += 1;
-        let mut members: Vec<(String, Value)> = Vec::new();
+        let mut members: Vec<(Cow<'j, str>, Value<'j>)> = Vec::new();
         loop {
             match self.peek() {
-                Some(b'}') => return Ok(self.taken(Value::Object(members))),
+                Some(b'}') => {
+                    members.shrink_to_fit();
+                    return Ok(self.taken(Value::Object(members)));
+                }
                 Some(b',') if !members.is_empty() => self.at += 1,
                 Some(_) if members.is_empty() => {}
                 _ => return Err(self.expected("`,` or `}`")),
@@ -121,7 +128,7 @@ impl<'j> Text<'j> {
         Ok(rest.get(..length).unwrap_or_default())
     }
 
-    fn number(&mut self) -> Result<Value, Error> {
+    fn number(&mut self) -> Result<Value<'j>, Error> {
         let plain = !self.word("-");
         let digits = self.digits()?;
         if digits.len() > 1 && digits.starts_with('0') {
@@ -148,20 +155,20 @@ impl<'j> Text<'j> {
     }
 
     /// A string, from its opening quote on.
-    fn string(&mut self) -> Result<String, Error> {
+    fn string(&mut self) -> Result<Cow<'j, str>, Error> {
         self.at += 1;
-        let mut string = String::new();
+        let mut string = Cow::Borrowed("");
         loop {
             let rest = self.rest();
             let plain = rest.bytes().take_while(|&byte| byte != b'"' && byte != b'\\' && byte >= b' ').count();
             self.at += plain;
-            string.push_str(rest.get(..plain).unwrap_or_default());
+            string += rest.get(..plain).unwrap_or_default();
             match self.byte() {
                 Some(b'"') => return Ok(self.taken(string)),
                 Some(b'\\') => {
                     self.at += 1;
                     let escaped = self.escaped()?;
-                    string.push(escaped);
+                    string.to_mut().push(escaped);
                 }
                 Some(_) => return Err(self.expected("control characters in a string to be escaped")),
                 None => return Err(self.expected("the end of a string")),
