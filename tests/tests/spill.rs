@@ -15,7 +15,8 @@ const SERVICES: [&str; 2] = ["native", "ours"];
 const CALLERS: [(&str, u32); 3] = [("a", 3), ("b", 1), ("c", 1)];
 const SECONDS: u32 = 20;
 
-fn manifests() -> String {
+/// `workers` is how many workers each caller's Envoy has.
+fn manifests(workers: u32) -> String {
     let mut text = String::from("apiVersion: v1\nkind: Namespace\nmetadata: {name: spill}\n");
     let mut deployment = |name: &str, app: &str, zone: &str, replicas: u32, args: &str| {
         write!(
@@ -28,7 +29,9 @@ spec:
   replicas: {replicas}
   selector: {{matchLabels: {{pod: {name}}}}}
   template:
-    metadata: {{labels: {{app: {app}, pod: {name}, topology.kubernetes.io/zone: {zone}}}}}
+    metadata:
+      labels: {{app: {app}, pod: {name}, topology.kubernetes.io/zone: {zone}}}
+      annotations: {{proxy.istio.io/config: 'concurrency: {workers}'}}
     spec: {{containers: [{{name: {app}, image: weir-sample, args: [{args}], env: [{{name: ZONE, value: {zone}}}]}}]}}
 "
         )
@@ -67,7 +70,7 @@ metadata: {name: locality, namespace: spill}
 spec:
   selector: {matchLabels: {app: caller}}
   url: file:///etc/weir/modules/weir-locality.wasm
-  pluginConfig: {version: 1, price: {perGB: 0.01}, services: [{hosts: [ours], spill: {}}]}
+  pluginConfig: {version: 1, price: {perGB: 1000}, services: [{hosts: [ours], spill: {}}]}
 "
 }
 
@@ -141,31 +144,52 @@ fn least(rates: [f64; 3]) -> f64 {
     rates.iter().map(|rate| (rate - 0.8 * ZONE).max(0.0)).sum::<f64>() / rates.iter().sum::<f64>()
 }
 
+fn start(workers: u32) -> (Up, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("spill.yaml");
+    std::fs::write(&file, manifests(workers)).unwrap();
+    (Up::start(&[file.to_str().unwrap()]).unwrap(), dir)
+}
+
+fn stays_when_balanced(mesh: &Up) {
+    let rates = [0.3, 0.3, 0.3].map(|load| load * ZONE);
+    let seen = ask(mesh, rates, || Ok(())).unwrap();
+    show("balanced, at 30 %", least(rates), &seen);
+    assert_eq!((seen[0].failed, seen[1].failed), (0, 0));
+    assert!(seen[1].crossing() < 0.02, "{seen:?}");
+}
+
+/// Callers 3:1:1 on equal zones, then five times the load in one.
+fn spills(mesh: &Up, workers: u32) {
+    for (what, loads) in [("callers 3:1:1, at 65 % in all", [1.17, 0.39, 0.39]), ("five times the load in one zone", [1.5, 0.3, 0.3])] {
+        let rates = loads.map(|load| load * ZONE);
+        let seen = ask(mesh, rates, || Ok(())).unwrap();
+        show(&format!("{what}, {workers} workers"), least(rates), &seen);
+        assert_spilled(&seen, rates);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_workers_spill_as_one_does() {
+    if !able::to_run_a_mesh() {
+        return;
+    }
+    let (mesh, _dir) = start(4);
+    let caller = mesh.pods("spill", "caller-a").unwrap().remove(0).0;
+    let stats = mesh.admin(&caller, "/stats?filter=server.concurrency", false).unwrap();
+    assert_eq!(stats.trim(), "server.concurrency: 4");
+    stays_when_balanced(&mesh);
+    spills(&mesh, 4);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_zone_with_too_much_to_do_spills_before_it_falls() {
     if !able::to_run_a_mesh() {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("spill.yaml");
-    std::fs::write(&file, manifests()).unwrap();
-    let mesh = Up::start(&[file.to_str().unwrap()]).unwrap();
-
-    let rates = [0.3, 0.3, 0.3].map(|load| load * ZONE);
-    let seen = ask(&mesh, rates, || Ok(())).unwrap();
-    show("balanced, at 30 %", least(rates), &seen);
-    assert_eq!((seen[0].failed, seen[1].failed), (0, 0));
-    assert!(seen[1].crossing() < 0.02, "{seen:?}");
-
-    let rates = [1.17, 0.39, 0.39].map(|load| load * ZONE);
-    let seen = ask(&mesh, rates, || Ok(())).unwrap();
-    show("callers 3:1:1, at 65 % in all", least(rates), &seen);
-    assert_spilled(&seen, rates);
-
-    let rates = [1.5, 0.3, 0.3].map(|load| load * ZONE);
-    let seen = ask(&mesh, rates, || Ok(())).unwrap();
-    show("five times the load in one zone", least(rates), &seen);
-    assert_spilled(&seen, rates);
+    let (mesh, _dir) = start(1);
+    stays_when_balanced(&mesh);
+    spills(&mesh, 1);
     let caller = mesh.pods("spill", "caller-a").unwrap().remove(0).0;
     let counted = async |names: &str| mesh.counted(&caller, names).ok().filter(|count| *count > 0);
     for what in ["requests", "bytes", "cost"] {

@@ -324,7 +324,7 @@ fn what_one_worker_found_out_holds_for_another_and_for_a_new_policy() {
     let mut other = Proxy { observed: Observed::new(&policy), policy, now: one.now, ..Proxy::calling("spills") };
     let service = other.service();
     assert_eq!(other.observed.exchange(&other.policy, &service, &told, other.now), None);
-    other.served(50, |zone| if zone == 0 { 100_000 } else { 11_000 });
+    other.served(150, |zone| if zone == 0 { 100_000 } else { 11_000 });
     let [a, c, ..] = other.served(200, |zone| if zone == 0 { 100_000 } else { 11_000 });
     assert!(c > 150 && a < 30, "{a} {c}");
 }

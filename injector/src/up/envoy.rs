@@ -3,13 +3,13 @@
 use super::args::is_program;
 use super::network::RUNNER;
 use super::plan::Proxy;
-use super::plan::zone::Zone;
+use super::pod::Identity;
 use crate::serve::DOMAIN;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use weir_mesh::bootstrap::{Bootstrap, ControlPlane, build};
+use weir_mesh::inject::concurrency;
 use weir_mesh::node::{Node, Role};
 
 /// The control plane's port at [`RUNNER`].
@@ -41,18 +41,26 @@ pub fn find() -> Result<PathBuf> {
 }
 
 /// Writes a pod's bootstrap to `file` and returns the command that runs its Envoy.
-pub fn prepare(envoy: &Path, file: &Path, proxy: Proxy, name: &str, namespace: &str, ip: Ipv4Addr, zone: &Zone) -> Result<Vec<OsString>> {
-    let role = if proxy == Proxy::Gateway { Role::Router } else { Role::Sidecar };
-    let node =
-        Node { role, ip: ip.into(), pod: name.into(), namespace: namespace.into(), domain: DOMAIN.into(), modules: Default::default() };
-    let locality = Some((zone.region.clone(), zone.zone.clone()));
+pub fn prepare(envoy: &Path, file: &Path, identity: &Identity) -> Result<Vec<OsString>> {
+    let Identity { name, ip, plan } = identity;
+    let is_gateway = plan.proxy == Proxy::Gateway;
+    let role = if is_gateway { Role::Router } else { Role::Sidecar };
+    let node = Node {
+        role,
+        ip: (*ip).into(),
+        pod: name.clone(),
+        namespace: plan.namespace.clone(),
+        domain: DOMAIN.into(),
+        modules: Default::default(),
+    };
+    let locality = Some((plan.zone.region.clone(), plan.zone.zone.clone()));
     let bootstrap = Bootstrap { node, locality, control_plane: ControlPlane::Local((RUNNER, ADS_PORT).into()) };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(file, serde_json::to_vec_pretty(&build(&bootstrap))?).with_context(|| format!("writing {}", file.display()))?;
-    let concurrency = if proxy == Proxy::Gateway { "2" } else { "1" };
-    let arguments = ["--log-level", "warning", "--disable-hot-restart", "--concurrency", concurrency];
+    let concurrency = concurrency(&plan.annotations).unwrap_or(if is_gateway { 2 } else { 1 }).to_string();
+    let arguments = ["--log-level", "warning", "--disable-hot-restart", "--concurrency", &concurrency];
     let drain = ["--drain-time-s", DRAIN_SECONDS, "--drain-strategy", "immediate"];
     let mut command = vec![envoy.into(), "-c".into(), file.into()];
     command.extend(arguments.into_iter().chain(drain).map(OsString::from));

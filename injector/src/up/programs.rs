@@ -54,9 +54,9 @@ fn hostname(pod: &str) -> &str {
 
 /// The Envoy of a pod.
 pub fn envoy_program(shared: &Shared, identity: &Identity, pod: &Place) -> Result<Program> {
-    let Identity { name, ip, plan } = identity;
+    let Identity { name, plan, .. } = identity;
     let file = shared.dir.pod(&plan.namespace, name).join("envoy.json");
-    let command = envoy::prepare(&shared.config.envoy, &file, plan.proxy, name, &plan.namespace, *ip, &plan.zone)?;
+    let command = envoy::prepare(&shared.config.envoy, &file, identity)?;
     Ok(Program {
         name: format!("{name}/{PROXY}"),
         pod: Some(pod.clone()),

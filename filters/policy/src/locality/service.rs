@@ -91,7 +91,10 @@ impl Service {
             }
             Case::Part(part) => {
                 self.watch.sends(part, now);
-                (part.clamp(COMPARED, MOST), if part > COMPARED { Choice::Spill(place) } else { Choice::Compare(place) })
+                (
+                    part.min(self.watch.most(now)).clamp(COMPARED, MOST),
+                    if part > COMPARED { Choice::Spill(place) } else { Choice::Compare(place) },
+                )
             }
         };
         if dice.falls(part) { self.goes(choice, now) } else { Choice::Near }
@@ -142,6 +145,9 @@ impl Service {
     /// Takes in how a request went that has ended.
     pub fn take_in(&mut self, service: &Compiled, ended: &Ended, now: u64) {
         self.zone(ended.choice).take_in(ended, now);
+        if ended.choice.place().is_none() {
+            self.watch.answered();
+        }
         if ended.outcome == Outcome::Failed {
             self.failed_until = now + FAILURE_MS;
         }

@@ -4,6 +4,9 @@
 
 /// How long slowness is looked into.
 const SLOW_MS: u64 = 10_000;
+/// After so many answers of the own zone, or so long, all requests may go elsewhere, and before a part of them.
+const ALL_AFTER_ANSWERS: f32 = 64.0;
+const ALL_AFTER_MS: f32 = 8_000.0;
 /// It goes on while other zones have got at least this part of the requests over about so long.
 const WORTH: f32 = 0.05;
 const WORTH_MS: f32 = 5_000.0;
@@ -14,6 +17,9 @@ const MOST_CONTENT_MS: u64 = 480_000;
 /// Whether a service's zones are looked at closely.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Watch {
+    since: u64,
+    /// Answers of the own zone since then.
+    answers: f32,
     until: u64,
     content_until: u64,
     content_for: u64,
@@ -23,7 +29,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub const OFF: Self = Self { until: 0, content_until: 0, content_for: CONTENT_MS, elsewhere: 0.0, at: 0 };
+    pub const OFF: Self = Self { since: 0, answers: 0.0, until: 0, content_until: 0, content_for: CONTENT_MS, elsewhere: 0.0, at: 0 };
 
     pub fn until(&self) -> u64 {
         self.until
@@ -36,8 +42,21 @@ impl Watch {
     /// The own zone is slow: suddenly, or, which may be usual, for some time.
     pub fn slow(&mut self, suddenly: bool, now: u64) {
         if suddenly || now >= self.content_until {
+            if !self.is_on() {
+                (self.since, self.answers) = (now, 0.0);
+            }
             self.until = self.until.max(now + SLOW_MS);
         }
+    }
+
+    /// The own zone has answered.
+    pub fn answered(&mut self) {
+        self.answers += 1.0;
+    }
+
+    /// What part of the requests may go elsewhere: more the more is known of the own zone since some did, else too many go at once.
+    pub fn most(&self, now: u64) -> f32 {
+        (self.answers / ALL_AFTER_ANSWERS).max(now.saturating_sub(self.since) as f32 / ALL_AFTER_MS)
     }
 
     /// The case for another zone is open.
@@ -87,6 +106,21 @@ mod tests {
         watch = Watch { until: 0, ..watch };
         watch.slow(false, 41_000);
         assert!(watch.is_on());
+    }
+
+    #[test]
+    fn not_all_may_go_elsewhere_at_once() {
+        let mut watch = Watch::OFF;
+        watch.slow(true, 1_000);
+        assert_eq!(watch.most(1_000), 0.0);
+        (0..32).for_each(|_| watch.answered());
+        watch.slow(true, 2_000);
+        assert_eq!((watch.most(2_000), watch.most(9_000)), (0.5, 1.0), "a zone that does not answer is left too");
+        (0..32).for_each(|_| watch.answered());
+        assert_eq!(watch.most(2_000), 1.0);
+        assert!(watch.ends(60_000));
+        watch.slow(true, 60_000);
+        assert_eq!(watch.most(60_000), 0.0, "anew each time");
     }
 
     #[test]

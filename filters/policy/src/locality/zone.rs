@@ -17,8 +17,9 @@ pub(super) struct Zone {
     news: bool,
     /// Requests of this worker that are under way.
     under_way: u32,
-    /// How many there usually are when another one is sent.
+    /// How many there usually are when another one is sent, and by how many requests that is known.
     usually: f32,
+    known_by: f32,
 }
 
 impl Zone {
@@ -26,7 +27,7 @@ impl Zone {
     pub const OTHER: Self = Self::new(Health::OTHER);
 
     const fn new(health: Health) -> Self {
-        Self { health, latency: Latency::UNKNOWN, news: false, under_way: 0, usually: 0.0 }
+        Self { health, latency: Latency::UNKNOWN, news: false, under_way: 0, usually: 0.0, known_by: 0.0 }
     }
 
     /// How long the next request is going to take, as a logarithm: it takes longer by as much as there is more under way than usual.
@@ -35,7 +36,8 @@ impl Zone {
     }
 
     pub fn sent(&mut self) {
-        self.usually += (self.under_way as f32 - self.usually) / WINDOW;
+        self.known_by = (self.known_by + 1.0).min(WINDOW);
+        self.usually += (self.under_way as f32 - self.usually) / self.known_by;
         self.under_way += 1;
     }
 

@@ -29,6 +29,7 @@ mod values;
 
 pub use patch::{Operation, Patch};
 pub use problem::Problem;
+pub use proxy_config::concurrency;
 pub use select::{INJECT, INJECTION_LABEL, Namespace, REVISION_LABEL, Selection, Why, WhyNot, select};
 pub use selector::{Expression, Selector};
 pub use status::STATUS;

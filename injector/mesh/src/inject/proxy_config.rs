@@ -6,6 +6,7 @@ use crate::object::Span;
 use crate::object::yaml;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Its name.
 pub(crate) const ANNOTATION: &str = "proxy.istio.io/config";
@@ -26,6 +27,11 @@ pub(crate) struct ProxyConfig {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct GatewayTopology {
     pub num_trusted_proxies: u32,
+}
+
+/// How many workers a pod's annotations give its Envoy, if they say so and can be read.
+pub fn concurrency(annotations: &BTreeMap<String, String>) -> Option<u32> {
+    ProxyConfig::read(annotations.get(ANNOTATION)?, drop).ok()?.concurrency.filter(|workers| *workers > 0)
 }
 
 impl ProxyConfig {
