@@ -6,8 +6,10 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 
 const ONE: u64 = 1_000_000;
+/// Of more a float, as which it is written, does not keep the sixth digit.
+const MOST: u64 = 1_000_000_000;
 
-/// A number of at least 0 with up to six digits behind the point.
+/// A number from 0 to 10^9 with up to six digits behind the point.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Decimal {
     millionths: u64,
@@ -28,7 +30,8 @@ impl Decimal {
     pub(super) fn new(whole: u64, fraction: &str) -> Option<Self> {
         let digits = fraction.bytes().map(|digit| u64::from(digit.wrapping_sub(b'0'))).chain(std::iter::repeat(0));
         let fraction = digits.take(6).fold(0, |number, digit| number * 10 + digit);
-        Some(Self { millionths: whole.checked_mul(ONE)?.checked_add(fraction)? })
+        let millionths = whole.checked_mul(ONE)?.checked_add(fraction)?;
+        (millionths <= MOST * ONE).then_some(Self { millionths })
     }
 
     /// By the digits before and behind the point, and by how many places the point stands too far right; what comes after the sixth is cut
@@ -74,7 +77,7 @@ impl schemars::JsonSchema for Decimal {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "number", "minimum": 0})
+        schemars::json_schema!({"type": "number", "minimum": 0, "maximum": MOST})
     }
 }
 
@@ -94,7 +97,10 @@ mod tests {
             let number = Decimal::new(whole, fraction).unwrap();
             assert_eq!((number.millionths(), number.to_string().as_str()), (millionths, shown));
         }
-        assert_eq!(Decimal::new(u64::MAX, ""), None);
+        for (whole, fraction) in [(u64::MAX, ""), (1_000_000_000, "000001"), (1_000_000_831_289, "")] {
+            assert_eq!(Decimal::new(whole, fraction), None);
+        }
+        assert_eq!(Decimal::new(1_000_000_000, "0").map(Decimal::millionths), Some(10_u64.pow(15)));
         for (whole, fraction, places, millionths) in
             [("1", "", 6, 1), ("1", "2", 5, 12), ("12", "5", 1, 1_250_000), ("1", "", 7, 0), ("9", "", 99, 0)]
         {

@@ -32,7 +32,7 @@ pub(crate) fn leave_behind(view: &View, route: &mut Route) {
     };
     let rule = Rule { header: BAGGAGE.into(), on_header_present: Some(others), ..Default::default() };
     // What the route says stands in for what holds elsewhere.
-    let zone = view.policies.has_any_locality().then(|| zone_to_metadata().request_rules).unwrap_or_default();
+    let zone = if view.policies.has_any_locality() { zone_to_metadata().request_rules } else { Vec::new() };
     let config = Config { request_rules: [vec![rule], zone].concat(), ..Default::default() };
     route.typed_per_filter_config.extend(any(config).map(|config| ("envoy.filters.http.header_to_metadata".into(), config)));
     route.request_headers_to_remove.push(BAGGAGE.into());
