@@ -4,7 +4,6 @@ mod commands;
 mod faults;
 mod installation;
 mod ipv6;
-mod passport;
 mod rollouts;
 mod told;
 
